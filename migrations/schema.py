@@ -1,0 +1,71 @@
+"""Bringing a database to head, and refusing to work on one that is not there."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from migrations.roles import become_owner
+from pipeline import label_sets
+from pipeline.database import Sessions, driver_url, engine, translated
+from pipeline.errors import NightreadError
+from pipeline.names import Role
+
+# Any fixed number will do, as long as every version of Nightread uses the same.
+MIGRATION_LOCK = 0x6E69676874
+
+
+class SchemaBehind(NightreadError):
+    """The database is not at the revision that this version of Nightread is written for."""
+
+
+def sql(name: str) -> str:
+    """A versioned SQL file; never edited after a release, so revisions stay what they were."""
+    return resources.files("migrations").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def config() -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return made
+
+
+def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
+    """Bring the database behind `url` to head; safe when several machines start at once."""
+    with translated():
+        # The lock has a connection of its own: a revision may commit or fail without letting go of it.
+        own = create_engine(driver_url(url), poolclass=NullPool)
+        with own.connect() as lock, own.connect() as connection:
+            lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            become_owner(connection)
+            before = _revision(connection)
+            alembic = config()
+            alembic.attributes["connection"] = connection
+            command.upgrade(alembic, "head")
+            connection.commit()
+            after = _revision(connection)
+            told(f"database schema: {before or 'empty'} → {after}" if before != after else "database schema: at head")
+    owner = engine(url, Role.OWNER)
+    with Sessions(owner).begin() as session:
+        label_sets.register_default(session)
+    owner.dispose()
+
+
+def require_head(sessions: Sessions) -> None:
+    """Raise `SchemaBehind` unless the database is at this version's head."""
+    with translated(), sessions.engine.connect() as connection:
+        found = _revision(connection)
+    head = ScriptDirectory.from_config(config()).get_current_head()
+    if found != head:
+        raise SchemaBehind(
+            f"the database is at revision {found or 'none'}, this version needs {head}; run `nightread migrate`"
+        )
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,57 @@
+-- The wide view follows the label set. It runs with the owner's rights, so that promoting a model needs no
+-- right to alter the schema; its only input is a number, and every name is quoted by format().
+CREATE FUNCTION generate_report_labels(wanted bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    columns text;
+    one record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('nightread.report_labels'));
+    IF EXISTS (
+        SELECT 1 FROM pg_description
+        WHERE objoid = to_regclass('report_labels') AND objsubid = 0
+          AND description LIKE format('%% (label set %s)', wanted)
+    ) THEN
+        RETURN;
+    END IF;
+    SELECT string_agg(
+        format(
+            'CASE WHEN c.label_set_id = %s THEN c.probabilities[%s] >= c.thresholds[%s] END AS %I',
+            wanted, position, position, column_name
+        ), E',\n' ORDER BY position
+    ) INTO columns FROM label WHERE label_set_id = wanted;
+    IF columns IS NULL THEN
+        RAISE EXCEPTION 'label set % has no labels', wanted;
+    END IF;
+    DROP VIEW IF EXISTS report_labels;
+    EXECUTE format($view$
+        CREATE VIEW report_labels AS
+        SELECT c.report_id, c.site, c.source_system, c.source_id, c.version, c.accession, c.patient, c.study_at,
+               c.received_at, c.language, c.flagged, c.model_version_id AS model_version, c.labelled_at, c.stale,
+               %s
+        FROM current_classification c
+    $view$, columns);
+    EXECUTE format('COMMENT ON VIEW report_labels IS %L', format(
+        'One row per current labelled report, one column a finding: true if found (label set %s)', wanted));
+    FOR one IN
+        SELECT a.attname AS name,
+               coalesce(
+                   (SELECT format('Whether the report states: %s', concat_ws(' / ', l.name, l.korean_name))
+                    FROM label l WHERE l.label_set_id = wanted AND l.column_name = a.attname),
+                   (SELECT col_description('current_classification'::regclass, b.attnum)
+                    FROM pg_attribute b
+                    WHERE b.attrelid = 'current_classification'::regclass
+                      AND b.attname = CASE a.attname WHEN 'model_version' THEN 'model_version_id' ELSE a.attname END)
+               ) AS comment
+        FROM pg_attribute a
+        WHERE a.attrelid = 'report_labels'::regclass AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN report_labels.%I IS %L', one.name, one.comment);
+    END LOOP;
+    GRANT SELECT ON report_labels TO nightread_analyst, nightread_reader, nightread_app;
+END
+$$;
+
+COMMENT ON FUNCTION generate_report_labels(bigint) IS 'Rebuilds the view report_labels for a label set.';
+REVOKE ALL ON FUNCTION generate_report_labels(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION generate_report_labels(bigint) TO nightread_app;

@@ -1,0 +1,93 @@
+"""A model's folder: written whole or not at all, and refused when a file is not the one that was written.
+
+Weights are safetensors, the rest is JSON. `manifest.json` holds the sha256 of every other file and is
+written last; its own sha256 names the artifact.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from models.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+_FORMAT = 1
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` to fill; when the block ends well it gets its manifest and becomes
+    `out`.
+
+    When the block raises, nothing is left. Raises ArtifactError if `out` holds something already.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtifactError(f"{str(out)!r} exists already; name another folder or remove it first")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{uuid4().hex}.part")
+    part.mkdir()
+    try:
+        yield part
+        manifest = _canonical({name: _sha256(part / name) for name in _files(part)})
+        (part / MANIFEST).write_bytes(manifest)
+        for file in part.iterdir():
+            _flush(file)
+        part.rename(out)
+        _flush(out.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def verify(folder: Path) -> str:
+    """The sha256 that names the artifact in `folder`, after every file has been held against its manifest.
+
+    Raises ArtifactError if the manifest or a file is missing, altered, unreadable or not in the manifest.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        expected = manifest["files"]
+        if manifest["format"] != _FORMAT or not isinstance(expected, dict):
+            raise ArtifactError(
+                f"{str(folder)!r} has a manifest of another format; load it with the version that made it"
+            )
+        found = set(_files(folder))
+        for name in sorted(found ^ set(expected)):
+            fault = "has no file" if name in expected else "has a file that its manifest does not know:"
+            raise ArtifactError(f"model folder {str(folder)!r} {fault} {name!r}; restore the folder as it was written")
+        for name, sha256 in expected.items():
+            if _sha256(folder / name) != sha256:
+                raise ArtifactError(
+                    f"{str(folder / name)!r} is not the file that was written (its sha256 differs); "
+                    "restore it, or train again"
+                )
+    except FileNotFoundError as error:
+        raise ArtifactError(f"no model at {str(folder)!r}: {Path(error.filename).name} is missing") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"the model folder {str(folder)!r} cannot be read ({type(error).__name__})") from None
+    return hashlib.sha256(_canonical(expected)).hexdigest()
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+
+
+def _canonical(files: dict[str, str]) -> bytes:
+    return json.dumps({"format": _FORMAT, "files": files}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

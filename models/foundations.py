@@ -1,0 +1,154 @@
+"""Encoders and tokenizers from a folder or a hub: loaded, checked, and saved so that they come back the
+same.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
+
+from models.errors import FoundationError
+
+# Longer windows cost attention and gain nothing: sentences of reports are far shorter.
+_LONGEST_WINDOW = 512
+_SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token")
+
+
+def load_encoder(source: str | Path) -> PreTrainedModel:
+    """The encoder in float32 from a folder or hub id, from safetensors only, without remote code.
+
+    Raises FoundationError, with the way out, if there is none or if it is not an encoder.
+    """
+    _refuse_missing_folder(source)
+    try:
+        with quietly():
+            encoder, loading = AutoModel.from_pretrained(
+                source,
+                use_safetensors=True,  # never a pickle
+                trust_remote_code=False,
+                dtype="float32",
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise FoundationError(
+            f"foundation {str(source)!r} cannot be loaded ({_first_line(error)}); give a folder with config.json and "
+            "model.safetensors (a pytorch_model.bin must be converted first), or a hub id that this machine can reach"
+        ) from None
+    # A masked-LM checkpoint has no pooler; we do not use one.
+    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+    if missing or loading["mismatched_keys"]:
+        count = len(missing) + len(loading["mismatched_keys"])
+        raise FoundationError(
+            f"foundation {str(source)!r}: its weights do not fit its config.json ({count} tensors are missing or have "
+            f"another shape, {missing[0] if missing else 'embeddings'!r} among them); save model and config together"
+        )
+    if encoder.config.is_encoder_decoder or getattr(encoder.config, "is_decoder", False):
+        raise FoundationError(
+            f"foundation {str(source)!r} is a decoder; a bidirectional encoder such as BERT is needed"
+        )
+    assert isinstance(encoder, PreTrainedModel)
+    return encoder
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer from a folder or hub id, its `tokenizer.json` taken exactly as it stands.
+
+    transformers 5 rebuilds the normalizer of a BERT tokenizer from its class: with a cased Korean vocabulary
+    "폐렴" then becomes [UNK]. So the class is asked for special tokens only, unless there is no tokenizer.json.
+    """
+    _refuse_missing_folder(source)
+    try:
+        with quietly():
+            found = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+            saved = cached_file(str(source), "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise FoundationError(
+            f"foundation {str(source)!r} has no tokenizer that can be loaded ({_first_line(error)}); "
+            "put its tokenizer.json, or its vocab.txt and tokenizer_config.json, beside the weights"
+        ) from None
+    if not getattr(found, "is_fast", False):
+        raise FoundationError(
+            f"foundation {str(source)!r} has only a slow tokenizer, which knows no character offsets; "
+            "convert it to a tokenizer.json"
+        )
+    backend = Tokenizer.from_file(saved) if saved else found.backend_tokenizer
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        model_max_length=found.model_max_length,
+        **{name: getattr(found, name) for name in _SPECIAL_TOKENS if getattr(found, name)},
+    )
+    _check_tokenizer(source, tokenizer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes tokenizer.json and a tokenizer_config.json that transformers 4 and 5 load without rebuilding
+    it.
+    """
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.save(str(folder / "tokenizer.json"))
+    config: dict[str, object] = {name: getattr(tokenizer, name) for name in _SPECIAL_TOKENS if getattr(tokenizer, name)}
+    # Any class that names BERT would have its normalizer rebuilt; see load_tokenizer.
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config["model_max_length"] = tokenizer.model_max_length
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def longest_window(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """How many tokens, special ones included, the encoder may be given at once."""
+    limits = [_LONGEST_WINDOW, tokenizer.model_max_length]
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if positions:
+        # RoBERTa and its kin count positions from after the padding index.
+        table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+        padding = getattr(table, "padding_idx", None)
+        limits.append(positions if padding is None else positions - padding - 1)
+    return int(min(limits))
+
+
+def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    for name in ("pad_token", "mask_token"):
+        if getattr(tokenizer, name) is None:
+            raise FoundationError(
+                f"the tokenizer of foundation {str(source)!r} has no {name.replace('_', ' ')}; name it in "
+                "tokenizer_config.json, or take a masked language model such as BERT"
+            )
+    # A wrong normalizer takes Hangul apart before a vocabulary of whole syllables sees it.
+    syllables = [word for word in tokenizer.get_vocab() if "가" <= word[0] <= "힣"][:200]
+    if syllables and all(tokenizer.unk_token in tokenizer.tokenize(word) for word in syllables):
+        raise FoundationError(
+            f"the tokenizer of foundation {str(source)!r} reads every Hangul word of its own vocabulary as unknown; "
+            "set do_lower_case (or strip_accents) to false in its tokenizer_config.json"
+        )
+
+
+def _refuse_missing_folder(source: str | Path) -> None:
+    text = str(source)
+    looks_like_a_path = isinstance(source, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1
+    if looks_like_a_path and not Path(text).is_dir():
+        raise FoundationError(f"there is no folder {text!r}; give the folder of a foundation model or its hub id")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without transformers' own progress bars and reports; what matters of them becomes an error here."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,81 @@
+"""A report as the encoder reads it: sentence by sentence, an over-long sentence in overlapping windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from models.errors import ReadingError
+from models.sentences import Span, split
+
+# Tokens that two windows of one over-long sentence share, so that no phrase is seen only in halves.
+OVERLAP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the encoder reads in one go: a sentence, or a part of one that is too long."""
+
+    key: bytes  # the exact token ids, special tokens included, as int32: equal windows are computed once
+    sentence: int  # index into the report's sentences
+    spans: NDArray[np.int64]  # (tokens, 2): each token's characters in the report; special tokens are empty
+
+    @property
+    def ids(self) -> list[int]:
+        return to_ids(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A report, read: its sentences tile the text, and every sentence has at least one window."""
+
+    text: str
+    sentences: list[Span]
+    windows: list[Window]
+
+
+def to_key(ids: list[int]) -> bytes:
+    return np.asarray(ids, dtype=np.int32).tobytes()
+
+
+def to_ids(key: bytes) -> list[int]:
+    ids: list[int] = np.frombuffer(key, dtype=np.int32).tolist()
+    return ids
+
+
+class Reader:
+    """Turns texts into windows of at most `longest` tokens, special tokens included. Nothing is ever cut."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, longest: int) -> None:
+        # A copy: truncation is state, and the caller's tokenizer is not ours to change.
+        self._tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(longest, stride=min(OVERLAP, longest // 4))
+        # "[SEP]" typed into a report is text, not the end of a sentence.
+        self._tokenizer.encode_special_tokens = True
+
+    def read(self, text: str) -> Document:
+        """`text` as a document; an empty one is read as one empty sentence.
+
+        Raises ReadingError if the text cannot be tokenized, as with half of a surrogate pair.
+        """
+        sentences = split(text) or [Span(0, 0)]
+        try:
+            encodings = self._tokenizer.encode_batch([text[start:end] for start, end in sentences])
+        except Exception as error:  # noqa: BLE001 - whatever the tokenizer chokes on; its message may quote the text
+            raise ReadingError(f"the tokenizer cannot read it ({type(error).__name__})") from None
+        windows = [
+            _window(part, index, sentences[index].start)
+            for index, encoding in enumerate(encodings)
+            for part in (encoding, *encoding.overflowing)
+        ]
+        return Document(text, sentences, windows)
+
+
+def _window(encoding: Encoding, sentence: int, start: int) -> Window:
+    special = np.asarray(encoding.special_tokens_mask, dtype=bool)
+    spans = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) + start
+    spans[special] = start
+    return Window(to_key(encoding.ids), sentence, spans)

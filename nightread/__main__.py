@@ -1,0 +1,5 @@
+"""`python -m nightread`: the command line."""
+
+from nightread.cli import main
+
+main()

@@ -1,0 +1,106 @@
+"""`train` and `evaluate`: models from annotations, and their figures."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from nightread import console
+from nightread.commands.shared import AsJson, Home, settings, write_json
+from nightread.house import opened
+from pipeline import annotations
+
+app = typer.Typer()
+
+Annotations = Annotated[
+    Path,
+    typer.Option(
+        "--annotations",
+        help="CSV with one labelled report per line. Every 0/1 column that is not id, text, site, patient or "
+        "split is a label.",
+    ),
+]
+IdColumn = Annotated[str | None, typer.Option(help="Column with the report's id (default: found by its name).")]
+TextColumn = Annotated[str | None, typer.Option(help="Column with the text (default: found by its name).")]
+
+
+@app.command()
+def train(
+    annotations_file: Annotations,
+    foundation: Annotated[
+        str,
+        typer.Option(help="Encoder to start from: a folder or a Hugging Face hub id.", show_default=False),
+    ],
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that all training reports are read.")] = 6,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 1.5e-4,
+    promote: Annotated[bool, typer.Option("--promote", help="Let it serve at once.")] = False,
+    home: Home = None,
+) -> None:
+    """Make a classifier from labelled reports: fit, set thresholds, judge, register.
+
+    Reports are split by hash of patient or text, once and for all: 80 % to fit, 10 % for thresholds, 10 % to
+    judge; a column "split" (train, calibration, gate) takes precedence.
+    """
+    house_settings = settings(home)
+    file = annotations.read(annotations_file, id_column=id_column, text_column=text_column)
+    from nightread import training  # noqa: PLC0415 - torch, which no other command should wait for
+
+    with opened(house_settings) as house:
+        recipe = training.Recipe(epochs=epochs, seed=seed, learning_rate=learning_rate)
+        made = training.train(house, file, foundation, recipe, promote=promote)
+    console.out.print(
+        f"{len(file.rows)} reports, {len(file.labels)} labels; "
+        + ", ".join(f"{count} {split}" for split, count in made.reports.items())
+    )
+    if file.ignored_columns:
+        console.out.print(f"Columns that are no labels: {', '.join(file.ignored_columns)}", markup=False)
+    if made.gate is not None:
+        console.out.print(f"On the gate reports: macro F1 {_interval(made.gate.macro_f1, made.gate.macro_f1_interval)}")
+    serves = "it serves now" if promote else "it is a candidate; train with --promote to let one serve"
+    console.out.print(f"Model version {made.version} is registered; {serves}.")
+
+
+@app.command()
+def evaluate(
+    annotations_file: Annotations,
+    model: Annotated[int | None, typer.Option(help="Model version (default: the one that serves).")] = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    include_fitted: Annotated[
+        bool, typer.Option("--include-fitted", help="Accept reports that the model was made from.")
+    ] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Judge a model on labelled reports: macro F1 and every label, with bootstrap intervals (95 %)."""
+    house_settings = settings(home)
+    file = annotations.read(annotations_file, id_column=id_column, text_column=text_column)
+    from nightread import training  # noqa: PLC0415 - torch, which no other command should wait for
+
+    with opened(house_settings) as house:
+        version, figures = training.evaluate(house, file, model, include_fitted=include_fitted)
+    if as_json:
+        write_json({"model": version, "reports": len(file.rows), **dataclasses.asdict(figures)})
+        return
+    table = Table(title=f"Model {version} on {len(file.rows)} reports", title_justify="left")
+    for column in ("label", "support", "precision", "recall", "F1"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for one in figures.labels:
+        table.add_row(
+            one.label,
+            str(one.support),
+            f"{one.precision:.3f}",
+            f"{one.recall:.3f}",
+            _interval(one.f1, one.f1_interval),
+        )
+    console.out.print(table)
+    console.out.print(f"Macro F1 {_interval(figures.macro_f1, figures.macro_f1_interval)}")
+
+
+def _interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

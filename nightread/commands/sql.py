@@ -1,0 +1,89 @@
+"""`sql`: the data team's questions, as the role that they have."""
+
+import csv
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import psycopg2
+import typer
+from rich.table import Table
+
+from nightread import console
+from nightread.commands.shared import Home, settings
+from nightread.house import opened
+from pipeline.database import engine
+from pipeline.errors import NightreadError
+from pipeline.names import Role
+
+app = typer.Typer()
+
+
+class Reading(StrEnum):
+    ANALYST = "analyst"
+    READER = "reader"
+
+
+ROLES = {Reading.ANALYST: Role.ANALYST, Reading.READER: Role.READER}
+
+
+class QueryFailed(NightreadError):
+    """PostgreSQL did not accept the query."""
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One query; without it the connection URL is printed.")] = None,
+    role: Annotated[
+        Reading, typer.Option(help="analyst sees labels and numbers; reader sees words and texts as well.")
+    ] = Reading.ANALYST,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV alone to stdout.")] = False,
+    home: Home = None,
+) -> None:
+    """Ask in SQL, read-only, for example:
+
+    nightread sql "SELECT * FROM daily_prevalence ORDER BY day DESC LIMIT 20"
+
+    nightread sql --role reader "SELECT word, weight FROM finding_words WHERE report_id = 1"
+
+    Views: report_labels, label_probabilities, report_findings, finding_spans, daily_prevalence, completeness,
+    run_summary, model_history, classification_history, dead_letters, quarantined_records; with text, for the
+    reader: finding_words, report_texts, note_nlp.
+    """
+    with opened(settings(home)) as house:
+        wanted = ROLES[role]
+        if query is None:
+            sys.stdout.write(f"{house.urls[wanted]}\n")
+            if house.embedded:
+                console.err.print("(answers while `nightread up` runs)", style="dim")
+            return
+        columns, rows = _ask(house.urls[wanted], wanted, query)
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.out.print(table)
+    console.out.print(f"{len(rows)} rows", style="dim")
+
+
+def _ask(url: str, role: Role, query: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    bound = engine(url, role)
+    pooled: Any = bound.raw_connection()
+    try:
+        with pooled.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.execute(query)
+            if cursor.description is None:
+                raise QueryFailed("the query returns no rows; ask with SELECT")
+            return [column.name for column in cursor.description], cursor.fetchall()
+    except psycopg2.Error as error:
+        # To the terminal that asked, and nowhere else; the details, which may quote rows, are left out.
+        said = error.diag.message_primary or "the connection was lost"
+        raise QueryFailed(f"{said} (SQLSTATE {error.pgcode or 'unknown'})") from None
+    finally:
+        pooled.close()
+        bound.dispose()

@@ -1,0 +1,193 @@
+"""The processes that do the work of a house: the scheduler, an intake worker and the label workers."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from nightread.house import House
+from pipeline.errors import NightreadError
+from pipeline.names import Queue
+
+log = logging.getLogger(__name__)
+
+# A label job of 64 reports takes seconds; whoever is not done by then is taken over through its lease.
+SECONDS_TO_STOP = 30.0
+SECONDS_BETWEEN_RESTARTS = 2.0
+
+
+class AlreadyUp(NightreadError):
+    """Another `nightread up` serves this home."""
+
+
+@dataclass
+class Crew:
+    """Running children by name; a child that dies is started again."""
+
+    house: House
+    logs: Path | None
+    children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    died_at: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        for name in commands(self.house.settings.label_workers):
+            self._start(name)
+
+    def look_after(self) -> None:
+        """Start again whoever died, a little later so that a broken one does not burn a processor."""
+        for name, child in list(self.children.items()):
+            if child.poll() is None:
+                continue
+            died_at = self.died_at.setdefault(name, time.monotonic())
+            if time.monotonic() - died_at >= SECONDS_BETWEEN_RESTARTS:
+                log.warning("%s ended with exit status %s; starting it again", name, child.returncode)
+                del self.died_at[name]
+                self._start(name)
+
+    def stop(self) -> None:
+        """Ask all to finish what they have in hand, wait, and end whoever does not."""
+        for child in self.children.values():
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for name, child in self.children.items():
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("%s did not stop in time; its jobs return with their leases", name)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        _record(self.house, {})
+
+    def _start(self, name: str) -> None:
+        command = commands(self.house.settings.label_workers)[name]
+        log_file: IO[bytes] | None = None
+        if self.logs is not None:
+            self.logs.mkdir(exist_ok=True)
+            log_file = (self.logs / f"{name}.log").open("ab")
+        try:
+            self.children[name] = subprocess.Popen(
+                command,
+                env={**os.environ, **self.house.environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop them in order.
+                start_new_session=True,
+            )
+        finally:
+            if log_file is not None:
+                log_file.close()
+        _record(self.house, self.children)
+
+
+def commands(label_workers: int) -> dict[str, list[str]]:
+    """The command line of each process; on other machines workers are started with the same ones."""
+    return {
+        "scheduler": [sys.executable, "-m", "scheduler"],
+        "intake": _worker(Queue.INTAKE, 1),
+        "label": _worker(Queue.LABEL, label_workers),
+    }
+
+
+def _worker(queue: Queue, processes: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "celery", "--app", "worker.app", "--quiet", "worker", "--queues", queue),
+        *("--concurrency", str(processes), "--hostname", f"{queue}@%h", "--loglevel", "WARNING"),
+        # Workers need not know of each other; what they would tell is in Postgres.
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """The right to run the crew of a home; the kernel gives it back however we end. Raises `AlreadyUp`."""
+    with (home / "up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyUp(
+                f"Nightread is already up on {home} (process {lock.read().strip() or 'unknown'}); "
+                "stop that one first, or give this one another --home"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def at_work(house: House, *, logs: Path | None) -> Iterator[Crew]:
+    """A crew for as long as the body runs; what a killed predecessor left running is ended first."""
+    end_leftovers(house)
+    crew = Crew(house, logs)
+    try:
+        crew.start()
+        yield crew
+    finally:
+        crew.stop()
+
+
+@contextmanager
+def at_work_unless_up(house: House) -> Iterator[Crew | None]:
+    """A crew for commands that wait; None if someone else has one at work.
+
+    With the hospital's own servers the workers may be on any machine, so nobody but `up` starts them.
+    """
+    with ExitStack() as stack:
+        crew = None
+        if house.embedded:
+            with contextlib.suppress(AlreadyUp):
+                stack.enter_context(exclusive(house.settings.home))
+                crew = stack.enter_context(at_work(house, logs=house.settings.home / "logs"))
+        yield crew
+
+
+def end_leftovers(house: House) -> None:
+    """End the children of a crew whose parent was killed. Call it only while holding `exclusive`."""
+    file = _record_file(house)
+    if not file.exists():
+        return
+    for entry in json.loads(file.read_text()):
+        try:
+            process = psutil.Process(entry["pid"])
+            if process.create_time() != entry["created"]:
+                continue  # the number belongs to someone else by now
+            family = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+        log.warning("ending %s (process %d), left by a crew that was killed", entry["name"], process.pid)
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family, timeout=10)
+    file.unlink()
+
+
+def _record(house: House, children: dict[str, subprocess.Popen[bytes]]) -> None:
+    entries = []
+    for name, child in children.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            entries.append({"name": name, "pid": child.pid, "created": psutil.Process(child.pid).create_time()})
+    file = _record_file(house)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(entries))
+    fresh.replace(file)
+
+
+def _record_file(house: House) -> Path:
+    return house.settings.home / "crew.json"

@@ -1,0 +1,68 @@
+"""Facts and what they cause: publishing a fact stores it and its jobs in the caller's transaction."""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from sqlalchemy.orm import Session
+
+from pipeline import jobs, labelling
+from pipeline.names import EventKind, JobKind
+from pipeline.tables import Event
+
+
+@dataclass(frozen=True)
+class ReportsReceived:
+    """New report versions were stored."""
+
+    kind: ClassVar[EventKind] = EventKind.REPORTS_RECEIVED
+    feed: str
+    report_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReportsWithdrawn:
+    """The source declared reports entered in error, or deleted them."""
+
+    kind: ClassVar[EventKind] = EventKind.REPORTS_WITHDRAWN
+    feed: str
+    report_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReportsLabelled:
+    """A model's labels and heatmaps of report versions were written."""
+
+    kind: ClassVar[EventKind] = EventKind.REPORTS_LABELLED
+    job_id: int
+    model_version_id: int
+    report_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelPromoted:
+    """A model version began to serve."""
+
+    kind: ClassVar[EventKind] = EventKind.MODEL_PROMOTED
+    model_version_id: int
+    former_model_version_id: int | None
+
+
+Fact = ReportsReceived | ReportsWithdrawn | ReportsLabelled | ModelPromoted
+
+# Which work a fact causes. What a fact does not cause here, nobody has to look for elsewhere.
+CAUSES: dict[EventKind, JobKind] = {
+    EventKind.REPORTS_RECEIVED: JobKind.LABEL,
+    EventKind.MODEL_PROMOTED: JobKind.LABEL,
+}
+
+
+def publish(session: Session, fact: Fact, *, sizes: labelling.JobSizes) -> None:
+    """Store a fact and the jobs it causes, in the caller's transaction: both happen or neither does."""
+    session.add(Event(kind=fact.kind, payload=asdict(fact)))
+    if CAUSES.get(fact.kind) is not JobKind.LABEL:
+        return
+    if isinstance(fact, ReportsReceived):
+        labelling.enqueue(session, fact.report_ids, sizes=sizes)
+    else:
+        labelling.reconcile(session, sizes=sizes)
+        jobs.wake(session, JobKind.LABEL)

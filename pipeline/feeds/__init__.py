@@ -1,0 +1,28 @@
+"""Where reports come from: one reader per feed kind. A new format is a new file here and a line in
+`READERS`.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.feeds.fhir_ndjson import FhirNdjson
+from pipeline.feeds.record import Reader, Wants
+
+
+class FeedKind(StrEnum):
+    """The word that a feed's settings use for its format."""
+
+    FHIR_NDJSON = "fhir-ndjson"
+
+
+class OpenFeed(Protocol):
+    def __call__(
+        self, folder: Path, cursor: Mapping[str, Any], *, wants: Wants, max_text_bytes: int
+    ) -> Reader: ...
+
+
+READERS: Mapping[FeedKind, OpenFeed] = {
+    FeedKind.FHIR_NDJSON: FhirNdjson,
+}

@@ -1,0 +1,274 @@
+"""A job's life: enqueued, claimed under a lease, finished, given back, split or dead-lettered.
+
+Every function works in the caller's transaction. A claim raises the job's epoch; whatever is written for a
+job afterwards checks that epoch, so a worker that lost its lease writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from pipeline.errors import NightreadError
+from pipeline.names import JobKind
+from pipeline.settings import Settings
+from pipeline.tables import Job, JobState
+
+# PostgreSQL's NOTIFY channel: wakes the scheduler. A lost notification is made good by its next poll.
+CHANNEL = "nightread_jobs"
+
+FRESH, RELABEL = 0, 10
+
+
+class LeaseLost(NightreadError):
+    """Another worker has this job by now; nothing may be written for it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as its present holder sees it."""
+
+    id: int
+    kind: JobKind
+    epoch: int
+    attempts: int
+    max_attempts: int
+    feed: str | None
+    report_ids: tuple[int, ...]
+    priority: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long a lease lasts, how often work is tried and how long a failed environment is waited for."""
+
+    lease: timedelta
+    attempts: int
+    first_wait: timedelta
+    longest_wait: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Terms":
+        return cls(
+            lease=timedelta(seconds=settings.lease_seconds),
+            attempts=settings.attempts,
+            first_wait=timedelta(seconds=settings.wait_seconds),
+            longest_wait=timedelta(seconds=settings.longest_wait_seconds),
+        )
+
+
+def wait(waits: int, terms: Terms) -> timedelta:
+    """How long to wait after the environment failed `waits` times in a row (1, 2, …): doubling, bounded."""
+    doubled: timedelta = terms.first_wait * 2 ** min(waits - 1, 20)
+    return min(doubled, terms.longest_wait)
+
+
+def halves(report_ids: Sequence[int]) -> list[list[int]]:
+    """The two halves of a job whose work failed; one report has none and is dead-lettered."""
+    if len(report_ids) < 2:
+        return []
+    middle = (len(report_ids) + 1) // 2
+    return [list(report_ids[:middle]), list(report_ids[middle:])]
+
+
+def enqueue(
+    session: Session,
+    kind: JobKind,
+    *,
+    key: str,
+    max_attempts: int,
+    feed: str | None = None,
+    report_ids: Sequence[int] = (),
+    priority: int = FRESH,
+) -> int | None:
+    """Add a job; None if one with this key is open already."""
+    job_id = session.scalar(
+        insert(Job)
+        .values(
+            kind=kind,
+            key=key,
+            feed=feed,
+            report_ids=list(report_ids),
+            priority=priority,
+            max_attempts=max_attempts,
+        )
+        .on_conflict_do_nothing(index_elements=["key"], index_where=text("state IN ('ready', 'running')"))
+        .returning(Job.id)
+    )
+    session.execute(select(func.pg_notify(CHANNEL, kind)))
+    return job_id
+
+
+def claim(session: Session, kind: JobKind, *, worker: str, terms: Terms) -> Claim | None:
+    """The next job of its kind, now held under a lease by Postgres's clock; None if nothing is ready."""
+    reap(session, terms)
+    next_id = (
+        select(Job.id)
+        .where(Job.kind == kind, Job.state == JobState.READY, Job.not_before <= func.now())
+        .order_by(Job.priority, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    row = session.execute(
+        update(Job)
+        .where(Job.id == next_id)
+        .values(
+            state=JobState.RUNNING,
+            epoch=Job.epoch + 1,
+            attempts=Job.attempts + 1,
+            lease_until=func.now() + terms.lease,
+            claimed_at=func.now(),
+            worker=worker,
+        )
+        .returning(
+            Job.id,
+            Job.kind,
+            Job.epoch,
+            Job.attempts,
+            Job.max_attempts,
+            Job.feed,
+            Job.report_ids,
+            Job.priority,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        id=row.id,
+        kind=JobKind(row.kind),
+        epoch=row.epoch,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        feed=row.feed,
+        report_ids=tuple(row.report_ids),
+        priority=row.priority,
+    )
+
+
+def renew(session: Session, held: Claim, terms: Terms) -> None:
+    """Prolong the lease. Raises `LeaseLost` if someone else has the job."""
+    _write(session, held, lease_until=func.now() + terms.lease)
+
+
+def read_with(session: Session, held: Claim, model_version_id: int) -> None:
+    """Note which model this claim reads with: a report may be poison to one model and not to the next."""
+    _write(session, held, model_version_id=model_version_id)
+
+
+def finish(session: Session, held: Claim, outcome: dict[str, Any]) -> None:
+    """The work is done; `outcome` holds counts. Raises `LeaseLost` if someone else has the job."""
+    _write(
+        session,
+        held,
+        state=JobState.DONE,
+        lease_until=None,
+        finished_at=func.now(),
+        outcome=outcome,
+        waits=0,
+        error=None,
+    )
+
+
+def give_back(session: Session, held: Claim, reason: str, terms: Terms) -> None:
+    """The environment failed, not the work: the attempt does not count, and the job waits, longer each time."""
+    waits = session.scalars(select(Job.waits).where(Job.id == held.id)).one() + 1
+    _write(
+        session,
+        held,
+        state=JobState.READY,
+        lease_until=None,
+        attempts=held.attempts - 1,
+        waits=min(waits, 1000),
+        not_before=func.now() + wait(waits, terms),
+        error=reason,
+    )
+
+
+def fail(session: Session, held: Claim, reason: str) -> None:
+    """The work failed: try again, or at the limit split the job, or dead-letter its one report."""
+    if held.attempts < held.max_attempts:
+        _write(session, held, state=JobState.READY, lease_until=None, error=reason)
+        session.execute(select(func.pg_notify(CHANNEL, held.kind)))
+        return
+    parts = halves(held.report_ids)
+    if not parts:
+        _write(session, held, state=JobState.DEAD, lease_until=None, finished_at=func.now(), error=reason)
+        return
+    _write(
+        session,
+        held,
+        state=JobState.DONE,
+        lease_until=None,
+        finished_at=func.now(),
+        outcome={"split": len(parts)},
+        error=reason,
+    )
+    for part in parts:
+        # One attempt each: the whole has used up its own, and the poison report is among one of them.
+        enqueue(
+            session,
+            held.kind,
+            key=f"half:{held.id}:{part[0]}",
+            max_attempts=1,
+            report_ids=part,
+            priority=held.priority,
+        )
+
+
+def reap(session: Session, terms: Terms) -> None:
+    """Free the jobs whose worker fell silent; at the limit that counts as failed work, since it may kill workers."""
+    silent = session.execute(
+        select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < func.now()).with_for_update(skip_locked=True)
+    ).scalars()
+    for job in silent.all():
+        held = Claim(
+            id=job.id,
+            kind=JobKind(job.kind),
+            epoch=job.epoch,
+            attempts=job.attempts,
+            max_attempts=job.max_attempts,
+            feed=job.feed,
+            report_ids=tuple(job.report_ids),
+            priority=job.priority,
+        )
+        fail(session, held, f"its worker {job.worker} fell silent")
+
+
+def wake(session: Session, kind: JobKind) -> None:
+    """Let waiting jobs of a kind go now: what they waited for has come."""
+    session.execute(
+        update(Job).where(Job.kind == kind, Job.state == JobState.READY).values(not_before=func.now(), waits=0)
+    )
+    session.execute(select(func.pg_notify(CHANNEL, kind)))
+
+
+def ready(session: Session) -> dict[JobKind, int]:
+    """How many jobs of each kind could be claimed now, silent workers' jobs included."""
+    rows = session.execute(
+        select(Job.kind, func.count())
+        .where(
+            or_(
+                (Job.state == JobState.READY) & (Job.not_before <= func.now()),
+                (Job.state == JobState.RUNNING) & (Job.lease_until < func.now()),
+            )
+        )
+        .group_by(Job.kind)
+    ).all()
+    return {JobKind(kind): count for kind, count in rows}
+
+
+def _write(session: Session, held: Claim, **values: Any) -> None:
+    written = session.scalar(
+        update(Job)
+        .where(Job.id == held.id, Job.epoch == held.epoch, Job.state == JobState.RUNNING)
+        .values(**values)
+        .returning(literal(1))
+        .execution_options(synchronize_session=False)
+    )
+    if written is None:
+        raise LeaseLost(f"job {held.id} went to another worker; this one's result is dropped")

@@ -1,0 +1,131 @@
+"""Which reports want labels, and from which model: the work behind every label job."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from pipeline import jobs
+from pipeline.names import JobKind
+from pipeline.settings import Settings
+from pipeline.tables import Label, ModelVersion
+
+RECONCILE_LOCK = 0x7265636F6E
+PROMOTION_LOCK = 0x70726F6D6F
+
+
+@dataclass(frozen=True)
+class JobSizes:
+    """How label jobs are cut: reports per job, and tries before one is split."""
+
+    reports: int
+    attempts: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "JobSizes":
+        return cls(reports=settings.label_job_size, attempts=settings.attempts)
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """The model that labels now. `label_ids` and `thresholds` follow the artifact's own order of labels."""
+
+    id: int
+    artifact: str
+    artifact_sha256: str
+    labels: tuple[str, ...]
+    label_ids: tuple[int, ...]
+    thresholds: tuple[float, ...]
+
+
+def serving(session: Session) -> ServingModel | None:
+    """The production version with the highest serving rank; None before the first promotion."""
+    version = session.scalars(
+        select(ModelVersion)
+        .where(ModelVersion.serving_rank.is_not(None))
+        .order_by(ModelVersion.serving_rank.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if version is None else described(session, version)
+
+
+def serving_while_writing(session: Session) -> ServingModel | None:
+    """The serving model, which stays the same until the caller commits.
+
+    A promotion enqueues whatever its model has yet to read. It must see the labels written here, or be seen.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": PROMOTION_LOCK})
+    return serving(session)
+
+
+def hold_promotions(session: Session) -> None:
+    """Wait until no labels are being written, and let none be until the caller commits."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PROMOTION_LOCK})
+
+
+def described(session: Session, version: ModelVersion) -> ServingModel:
+    """A model version with its labels in order."""
+    labels = session.execute(
+        select(Label.id, Label.name).where(Label.label_set_id == version.label_set_id).order_by(Label.position)
+    ).all()
+    return ServingModel(
+        id=version.id,
+        artifact=version.artifact,
+        artifact_sha256=version.artifact_sha256,
+        labels=tuple(name for _, name in labels),
+        label_ids=tuple(label_id for label_id, _ in labels),
+        thresholds=tuple(version.thresholds),
+    )
+
+
+def enqueue(session: Session, report_ids: Sequence[int], *, sizes: JobSizes, priority: int = jobs.FRESH) -> int:
+    """Cut reports into label jobs; the number of jobs."""
+    parts = list(_parts(report_ids, sizes.reports))
+    for part in parts:
+        named = hashlib.sha256(",".join(map(str, part)).encode()).hexdigest()[:16]
+        jobs.enqueue(
+            session,
+            JobKind.LABEL,
+            key=f"label:{part[0]}:{named}",
+            max_attempts=sizes.attempts,
+            report_ids=part,
+            priority=priority,
+        )
+    return len(parts)
+
+
+# Newest first: what arrived last night is what people look for in the morning.
+LACKING = text(
+    """
+    SELECT s.report_id, s.state = 'pending' AS fresh
+    FROM report_state s
+    WHERE (s.state = 'pending' OR (s.stale AND s.state = 'labelled' AND s.dead_job_id IS NULL))
+      AND NOT EXISTS (
+          SELECT 1 FROM job j
+          WHERE j.kind = 'label' AND j.state IN ('ready', 'running') AND s.report_id = ANY (j.report_ids)
+      )
+    ORDER BY s.report_id DESC
+    """
+)
+
+
+def reconcile(session: Session, *, sizes: JobSizes) -> int:
+    """The guarantee: whatever lacks the label it should have gets a job. The number of reports enqueued.
+
+    Reports without any label come before those whose label is merely stale. Two reconcilers wait for each
+    other, so nothing is enqueued twice.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": RECONCILE_LOCK})
+    lacking = session.execute(LACKING).all()
+    fresh = [row.report_id for row in lacking if row.fresh]
+    stale = [row.report_id for row in lacking if not row.fresh]
+    enqueue(session, fresh, sizes=sizes, priority=jobs.FRESH)
+    enqueue(session, stale, sizes=sizes, priority=jobs.RELABEL)
+    return len(lacking)
+
+
+def _parts(report_ids: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(report_ids), size):
+        yield list(report_ids[start : start + size])

@@ -1,0 +1,38 @@
+"""Names that cross processes, once each: job kinds, events, tasks, queues, roles."""
+
+from enum import StrEnum
+
+
+class JobKind(StrEnum):
+    PULL = "pull"
+    LABEL = "label"
+
+
+class Queue(StrEnum):
+    """One Celery queue per kind of machine: `intake` needs no torch, `label` wants a GPU."""
+
+    INTAKE = "intake"
+    LABEL = "label"
+
+
+class Task(StrEnum):
+    """Celery task names. A message carries nothing but this name."""
+
+    PULL = "nightread.pull"
+    LABEL = "nightread.label"
+
+
+class EventKind(StrEnum):
+    REPORTS_RECEIVED = "ReportsReceived"
+    REPORTS_WITHDRAWN = "ReportsWithdrawn"
+    REPORTS_LABELLED = "ReportsLabelled"
+    MODEL_PROMOTED = "ModelPromoted"
+
+
+class Role(StrEnum):
+    """Database roles; each name is also the name of the role in PostgreSQL."""
+
+    OWNER = "nightread_owner"
+    APP = "nightread_app"
+    ANALYST = "nightread_analyst"
+    READER = "nightread_reader"

@@ -1,0 +1,46 @@
+"""Asking for pulls: the feeds of the settings as rows, and one open pull job per feed."""
+
+from pathlib import Path
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from pipeline import jobs
+from pipeline.errors import NightreadError
+from pipeline.names import JobKind
+from pipeline.settings import FILE_NAME, FeedSettings, Settings
+from pipeline.tables import Feed
+
+EXAMPLE = """[feeds.main]
+path = "/data/fhir-export"
+site = "my-hospital\""""
+
+
+class UnknownFeed(NightreadError):
+    """The settings name no such feed."""
+
+
+def named(settings: Settings, name: str) -> FeedSettings:
+    """A feed's settings. Raises `UnknownFeed` with the feeds there are."""
+    if name in settings.feeds:
+        return settings.feeds[name]
+    known = ", ".join(sorted(settings.feeds)) or "none"
+    raise UnknownFeed(f"the settings name no feed {name!r} (known: {known}); {how_to_add(settings.home)}")
+
+
+def how_to_add(home: Path) -> str:
+    return f"add one to {home / FILE_NAME}, for example:\n\n{EXAMPLE}"
+
+
+def register(session: Session, name: str, feed: FeedSettings) -> None:
+    """Make the feed's row say what the settings say; its cursor stays."""
+    described = {"kind": feed.kind, "site": feed.site, "source_system": feed.source_system}
+    session.execute(
+        insert(Feed).values(name=name, **described).on_conflict_do_update(index_elements=["name"], set_=described)
+    )
+
+
+def ask(session: Session, name: str, feed: FeedSettings, *, attempts: int) -> int | None:
+    """Enqueue a pull; None if one is open already, which will do as well."""
+    register(session, name, feed)
+    return jobs.enqueue(session, JobKind.PULL, key=f"pull:{name}", feed=name, max_attempts=attempts)

@@ -1,0 +1,212 @@
+"""The settings: read once, validated, passed on as values.
+
+They come, the first found winning, from `NIGHTREAD_*` environment variables, a `.env` file, and
+`nightread.toml` in the home (or, if the home has none, in the current folder).
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from apscheduler.triggers.cron import CronTrigger
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.errors import NightreadError
+
+PREFIX = "NIGHTREAD_"
+FILE_NAME = "nightread.toml"
+ENV_FILE = ".env"
+# A feed's name becomes part of job keys and log lines, so it stays plain.
+FEED_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class InvalidSettings(NightreadError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+def _known_cron(expression: str) -> str:
+    if re.search(r"(?<!/)\d", (expression.split() or [""])[-1]) and len(expression.split()) == 5:
+        # 0 is Sunday to cron and Monday to APScheduler; a night must not move by a day over that.
+        raise ValueError(f"{expression!r} numbers its weekdays; write them as mon, tue, … or mon-fri")
+    try:
+        CronTrigger.from_crontab(expression)
+    except ValueError as error:
+        raise ValueError(f"{expression!r} is no cron expression of five fields: {error}") from None
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_known_cron)]
+
+
+class FeedSettings(BaseModel):
+    """One source of reports: where it lies, what it holds and when it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["fhir-ndjson"] = "fhir-ndjson"
+    path: Path = Field(description="Folder that the hospital's export grows in.")
+    site: str = Field(min_length=1, description="Hospital the reports come from.")
+    source_system: str = Field(default="fhir", min_length=1, description="System that numbers the reports.")
+    schedule: Cron = Field(default="0 1 * * *", description="Cron expression, in the feed's time zone.")
+    codes: frozenset[str] = Field(default=frozenset(), description="Wanted report codes; none named: all.")
+    modalities: frozenset[str] = Field(
+        default=frozenset(), description="Wanted category codes such as CT; none named: all."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each field's description says what it is for."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=ENV_FILE,
+        # Unknown keys are refused by `read`, by name and place; a .env may also hold other programs' keys.
+        extra="ignore",
+        frozen=True,
+    )
+
+    home: Path = Field(default=Path(".nightread"), description="Data folder.")
+    database_url: SecretStr | None = Field(
+        default=None, description="The hospital's PostgreSQL; unset: an embedded server in the home."
+    )
+    owner_database_url: SecretStr | None = Field(
+        default=None, description="URL that migrates, if DATABASE_URL's user may not become nightread_owner."
+    )
+    analyst_database_url: SecretStr | None = Field(default=None, description="URL of `sql --role analyst`.")
+    reader_database_url: SecretStr | None = Field(default=None, description="URL of `sql --role reader`.")
+    broker_url: SecretStr | None = Field(
+        default=None, description="The hospital's Redis; unset: an embedded server in the home."
+    )
+    models_dir: Path | None = Field(
+        default=None, description="Folder of model artifacts, shared by all workers; unset: HOME/models."
+    )
+    timezone: str = Field(default="UTC", description="The hospital's time zone (IANA name) for schedules.")
+    feeds: dict[Annotated[str, Field(pattern=FEED_NAME)], FeedSettings] = Field(default_factory=dict)
+    label_job_size: int = Field(default=64, ge=1, le=1024, description="Reports per label job.")
+    label_workers: int = Field(default=1, ge=1, description="Label processes of `up`: one per GPU.")
+    pull_chunk: int = Field(default=500, ge=1, description="Records stored per transaction.")
+    max_report_bytes: int = Field(default=1_000_000, ge=1, description="Longer texts are quarantined.")
+    lease_seconds: float = Field(default=120, gt=0, description="A silent worker loses its job after this.")
+    attempts: int = Field(default=3, ge=1, description="Tries before a job is split or dead-lettered.")
+    wait_seconds: float = Field(default=5, gt=0, description="First wait after the environment failed.")
+    longest_wait_seconds: float = Field(default=300, gt=0, description="Longest such wait.")
+    poll_seconds: float = Field(default=5, gt=0, description="The scheduler looks for work at least so often.")
+    reconcile_schedule: Cron = Field(default="0 5 * * *", description="Cron of the reconciling query.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is no IANA time zone; use a name such as Asia/Seoul") from None
+        return name
+
+    @model_validator(mode="after")
+    def _servers_come_together(self) -> "Settings":
+        if (self.database_url is None) != (self.broker_url is None):
+            raise ValueError(
+                "database_url and broker_url go together: name both to use the hospital's servers, "
+                "or neither to use the embedded ones"
+            )
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the servers are the embedded ones."""
+        return self.database_url is None
+
+    @property
+    def models_folder(self) -> Path:
+        return self.models_dir or self.home / "models"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The file's values arrive through `read` as keyword arguments, so they come last.
+        return env_settings, dotenv_settings, init_settings
+
+
+def file_for(home: Path) -> Path | None:
+    """The settings file in force: the home's, else the current folder's, else none."""
+    return next((file for file in (home / FILE_NAME, Path(FILE_NAME)) if file.is_file()), None)
+
+
+def read(home: Path | None = None) -> Settings:
+    """The settings for a home (default: `NIGHTREAD_HOME`, else `.nightread`).
+
+    Raises `InvalidSettings` naming the unknown key or the unusable value and where it stands.
+    """
+    environment = {**dotenv_values(ENV_FILE), **os.environ}
+    _refuse_unknown(
+        (name[len(PREFIX) :].split("__")[0].lower() for name in environment if name.startswith(PREFIX)),
+        place=f"the environment or {ENV_FILE}",
+        spelled=lambda key: f"{PREFIX}{key.upper()}",
+    )
+    home = Path(home or environment.get(f"{PREFIX}HOME") or ".nightread").expanduser().absolute()
+    file = file_for(home)
+    values = _toml(file) if file else {}
+    values.pop("home", None)  # a file in the home cannot move the home
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems = "; ".join(_problem(one) for one in error.errors(include_input=False, include_url=False))
+        raise InvalidSettings(f"settings ({file or 'environment'}): {problems}") from None
+    return settings.model_copy(update={"home": home, "feeds": _absolute(settings.feeds, file)})
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InvalidSettings(f"{file} cannot be read as TOML: {error}") from None
+    _refuse_unknown(values, place=str(file), spelled=str)
+    return values
+
+
+def _refuse_unknown(keys: Iterable[str], *, place: str, spelled: Callable[[str], str]) -> None:
+    for key in keys:
+        if key not in Settings.model_fields:
+            near = difflib.get_close_matches(key, Settings.model_fields, n=1)
+            hint = f"did you mean {spelled(near[0])}?" if near else "remove it"
+            raise InvalidSettings(f"unknown setting {spelled(key)} in {place}; {hint}")
+
+
+def _problem(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {place}; remove it"
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
+
+
+def _absolute(feeds: dict[str, FeedSettings], file: Path | None) -> dict[str, FeedSettings]:
+    """A feed's folder is meant from where the settings file lies, not from where a worker was started."""
+    base = file.parent.absolute() if file else Path.cwd()
+    return {name: feed.model_copy(update={"path": base / feed.path.expanduser()}) for name, feed in feeds.items()}

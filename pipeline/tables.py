@@ -1,0 +1,379 @@
+"""The tables. Comments here become COMMENTs in PostgreSQL, where the data team reads them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REAL
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pipeline.names import EventKind, JobKind
+
+
+class JobState(StrEnum):
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Stage(StrEnum):
+    """Where a model version stands. Only `production` versions have a serving rank."""
+
+    CANDIDATE = "candidate"
+    PRODUCTION = "production"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+
+
+class Split(StrEnum):
+    """What an annotation may be used for: fitting, thresholds, judgement."""
+
+    TRAIN = "train"
+    CALIBRATION = "calibration"
+    GATE = "gate"
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's name and shape
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[int]: ARRAY(Integer),
+        list[float]: ARRAY(REAL),
+        list[str]: ARRAY(Text),
+    }
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _identity(comment: str) -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=True), primary_key=True, comment=comment)
+
+
+def _now(comment: str) -> Mapped[datetime]:
+    return mapped_column(server_default=func.now(), comment=comment)
+
+
+class Feed(Table):
+    __tablename__ = "feed"
+    __table_args__ = ({"comment": "Sources of reports and how far each has been read."},)
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Name in the settings.")
+    kind: Mapped[str] = mapped_column(comment="Format that is read, e.g. fhir-ndjson.")
+    site: Mapped[str] = mapped_column(comment="Hospital the reports come from.")
+    source_system: Mapped[str] = mapped_column(comment="System that numbers the reports.")
+    cursor: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"), comment="Where the reader goes on; moves in the reports' transaction."
+    )
+    created_at: Mapped[datetime] = _now("When the feed was first seen; schedules count from here.")
+    updated_at: Mapped[datetime | None] = mapped_column(comment="When the cursor last moved.")
+
+
+class SkippedCount(Table):
+    __tablename__ = "skipped_count"
+    __table_args__ = ({"comment": "Records that a feed did not want, counted by reason."},)
+
+    feed: Mapped[str] = mapped_column(ForeignKey("feed.name"), primary_key=True, comment="The feed.")
+    reason: Mapped[str] = mapped_column(primary_key=True, comment="Why they were skipped.")
+    records: Mapped[int] = mapped_column(BigInteger, comment="How many were skipped so far.")
+
+
+class Report(Table):
+    __tablename__ = "report"
+    __table_args__ = (
+        UniqueConstraint("site", "source_system", "source_id", "version"),
+        # Two reports of one identity can never both be current, whatever the code does.
+        Index(
+            "uq_report_current",
+            "site",
+            "source_system",
+            "source_id",
+            unique=True,
+            postgresql_where=text("is_current"),
+        ),
+        Index("ix_report_accession", "accession"),
+        Index("ix_report_study_at", "study_at", postgresql_where=text("is_current")),
+        Index("ix_report_received_at", "received_at"),
+        CheckConstraint("withdrawn_at IS NOT NULL OR text IS NOT NULL", name="has_text"),
+        CheckConstraint("version > 0", name="version"),
+        {"comment": "De-identified reports, one row per version; the only place where their text is kept."},
+    )
+
+    id: Mapped[int] = _identity("Report version.")
+    site: Mapped[str] = mapped_column(comment="Hospital; part of the identity.")
+    source_system: Mapped[str] = mapped_column(comment="System that numbers the reports; part of the identity.")
+    source_id: Mapped[str] = mapped_column(comment="Id in that system; part of the identity.")
+    version: Mapped[int] = mapped_column(comment="1 for the first text we saw, then counted up.")
+    is_current: Mapped[bool] = mapped_column(comment="Whether this is the newest version of the report.")
+    withdrawn_at: Mapped[datetime | None] = mapped_column(
+        comment="When the source declared it entered in error or deleted it."
+    )
+    flagged_at: Mapped[datetime | None] = mapped_column(
+        comment="When an amendment of this version was quarantined, so that it may be out of date."
+    )
+    accession: Mapped[str | None] = mapped_column(comment="Accession number; unique only within a site.")
+    patient: Mapped[str | None] = mapped_column(comment="Pseudonym of the patient.")
+    study_at: Mapped[datetime | None] = mapped_column(comment="When the study was made.")
+    issued_at: Mapped[datetime | None] = mapped_column(comment="When the report was issued.")
+    source_updated_at: Mapped[datetime | None] = mapped_column(comment="When the source last changed it.")
+    code: Mapped[str | None] = mapped_column(comment="Code of the examination, e.g. LOINC.")
+    modality: Mapped[str | None] = mapped_column(comment="Modality, e.g. CT.")
+    language: Mapped[str] = mapped_column(comment="ko, en or mixed, by the letters of the text.")
+    text: Mapped[str | None] = mapped_column(comment="The report; null only if it was withdrawn when first seen.")
+    content_hash: Mapped[str] = mapped_column(comment="SHA-256 of everything stored of the record, in hex.")
+    feed: Mapped[str] = mapped_column(ForeignKey("feed.name"), comment="Feed it came from.")
+    received_at: Mapped[datetime] = _now("When this version was stored.")
+
+
+class Quarantine(Table):
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        UniqueConstraint("feed", "place", "reason", "record_hash"),
+        {"comment": "Records that were not taken in, with place and reason and without their text."},
+    )
+
+    id: Mapped[int] = _identity("Quarantined record.")
+    feed: Mapped[str] = mapped_column(ForeignKey("feed.name"), comment="Feed it came from.")
+    place: Mapped[str] = mapped_column(comment="File and line, or the feed's own way to find it again.")
+    reason: Mapped[str] = mapped_column(comment="Why, as one word, e.g. broken-json.")
+    source_id: Mapped[str | None] = mapped_column(comment="Id in the source system, if it could be read.")
+    record_hash: Mapped[str] = mapped_column(comment="SHA-256 of place, id and time: reading it again adds no row.")
+    quarantined_at: Mapped[datetime] = _now("When it was quarantined.")
+
+
+class Event(Table):
+    __tablename__ = "event"
+    __table_args__ = (
+        _one_of("kind", EventKind),
+        Index("ix_event_kind_id", "kind", "id"),
+        {"comment": "What happened: append-only facts, ids only. The audit trail."},
+    )
+
+    id: Mapped[int] = _identity("Order of the facts.")
+    kind: Mapped[str] = mapped_column(comment="Which fact, in the past tense.")
+    payload: Mapped[dict[str, Any]] = mapped_column(comment="Ids and counts; never report text.")
+    occurred_at: Mapped[datetime] = _now("When its transaction began.")
+
+
+class Job(Table):
+    __tablename__ = "job"
+    __table_args__ = (
+        _one_of("kind", JobKind),
+        _one_of("state", JobState),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        # The same work is never open twice; once done it may come again.
+        Index("uq_job_open", "key", unique=True, postgresql_where=text("state IN ('ready', 'running')")),
+        Index("ix_job_ready", "kind", "priority", "id", postgresql_where=text("state = 'ready'")),
+        Index("ix_job_running", "lease_until", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_job_dead_reports",
+            "report_ids",
+            postgresql_using="gin",
+            postgresql_where=text("state = 'dead'"),
+        ),
+        Index("ix_job_kind_id", "kind", "id"),
+        {"comment": "Work to do, under way, done or dead-lettered. Celery messages only say that there is some."},
+    )
+
+    id: Mapped[int] = _identity("Job; older ones are served first within a priority.")
+    kind: Mapped[str] = mapped_column(comment="What is to be done.")
+    key: Mapped[str] = mapped_column(comment="Unique among open jobs.")
+    feed: Mapped[str | None] = mapped_column(ForeignKey("feed.name"), comment="Feed that a pull reads.")
+    report_ids: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), server_default=text("'{}'"), comment="Report versions that a label job reads."
+    )
+    priority: Mapped[int] = mapped_column(SmallInteger, comment="Smaller is sooner: 0 fresh, 10 relabelling.")
+    state: Mapped[str] = mapped_column(server_default=JobState.READY, comment="ready, running, done or dead.")
+    attempts: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0"), comment="Claims so far; given back if the environment failed."
+    )
+    max_attempts: Mapped[int] = mapped_column(SmallInteger, comment="Claims before it is split or dead-lettered.")
+    waits: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0"), comment="Times in a row that the environment failed."
+    )
+    not_before: Mapped[datetime] = _now("Not claimed sooner than this.")
+    epoch: Mapped[int] = mapped_column(
+        Integer,
+        server_default=text("0"),
+        comment="Raised by each claim; whoever holds an older one writes nothing.",
+    )
+    lease_until: Mapped[datetime | None] = mapped_column(comment="A running job without a renewal until then is free.")
+    worker: Mapped[str | None] = mapped_column(comment="Host and process of the last claim.")
+    model_version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_version.id"), comment="Model that the last claim read with."
+    )
+    error: Mapped[str | None] = mapped_column(comment="Last failure; never report text.")
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(comment="Counts of what a finished job did.")
+    created_at: Mapped[datetime] = _now("When it was enqueued.")
+    claimed_at: Mapped[datetime | None] = mapped_column(comment="When it was last claimed.")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When it was done or dead-lettered.")
+
+
+class ScheduleTick(Table):
+    __tablename__ = "schedule_tick"
+    __table_args__ = ({"comment": "Scheduled times already served: the row is the claim, so two clocks are safe."},)
+
+    schedule: Mapped[str] = mapped_column(primary_key=True, comment="Schedule, e.g. pull:NAME.")
+    scheduled_at: Mapped[datetime] = mapped_column(primary_key=True, comment="The time it was due.")
+    claimed_at: Mapped[datetime] = _now("When a clock served it.")
+
+
+class LabelSet(Table):
+    __tablename__ = "label_set"
+    __table_args__ = ({"comment": "Findings that a model can name, as one ordered set."},)
+
+    id: Mapped[int] = _identity("Label set.")
+    name: Mapped[str] = mapped_column(unique=True, comment="Its name.")
+    registered_at: Mapped[datetime] = _now("When it was registered.")
+
+
+class Label(Table):
+    __tablename__ = "label"
+    __table_args__ = (
+        UniqueConstraint("label_set_id", "position"),
+        UniqueConstraint("label_set_id", "name"),
+        UniqueConstraint("label_set_id", "column_name"),
+        CheckConstraint("column_name ~ '^[a-z][a-z0-9_]{0,62}$'", name="column_name"),
+        {"comment": "One finding of a label set."},
+    )
+
+    id: Mapped[int] = _identity("Label.")
+    label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id"), comment="Set it belongs to.")
+    position: Mapped[int] = mapped_column(comment="Place in the set and in probability arrays, from 1.")
+    name: Mapped[str] = mapped_column(comment="English name; the model's own label.")
+    column_name: Mapped[str] = mapped_column(comment="Its column in report_labels.")
+    korean_name: Mapped[str | None] = mapped_column(comment="Korean name.")
+
+
+class Annotation(Table):
+    __tablename__ = "annotation"
+    __table_args__ = (
+        UniqueConstraint("label_set_id", "site", "text_hash"),
+        _one_of("split", Split),
+        {"comment": "Labels given by people. The split is fixed at import and never changes."},
+    )
+
+    id: Mapped[int] = _identity("Annotated report.")
+    label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id"), comment="Set the labels belong to.")
+    site: Mapped[str] = mapped_column(comment="Hospital.")
+    source_id: Mapped[str] = mapped_column(comment="Id in the imported file.")
+    text_hash: Mapped[str] = mapped_column(comment="SHA-256 of the normalised text.")
+    text: Mapped[str] = mapped_column(comment="The annotated text.")
+    labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger), comment="0 or 1 by label position.")
+    split: Mapped[str] = mapped_column(comment="train, calibration or gate.")
+    imported_at: Mapped[datetime] = _now("When it was first imported.")
+
+
+class ModelVersion(Table):
+    __tablename__ = "model_version"
+    __table_args__ = (
+        UniqueConstraint("serving_rank"),
+        _one_of("stage", Stage),
+        CheckConstraint("(stage = 'production') = (serving_rank IS NOT NULL)", name="serving_rank"),
+        {"comment": "Models, candidates and their history. The highest serving rank is the model that serves."},
+    )
+
+    id: Mapped[int] = _identity("Model version.")
+    kind: Mapped[str] = mapped_column(comment="classifier.")
+    parent_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_version.id"),
+        comment="Version it came from; shares the artifact if only thresholds differ.",
+    )
+    foundation: Mapped[str] = mapped_column(comment="Encoder it was fine-tuned from.")
+    stage: Mapped[str] = mapped_column(
+        server_default=Stage.CANDIDATE, comment="candidate, production, withdrawn or rejected."
+    )
+    serving_rank: Mapped[int | None] = mapped_column(comment="Order of promotion; null unless in production.")
+    artifact: Mapped[str] = mapped_column(comment="Folder below the models folder.")
+    artifact_sha256: Mapped[str] = mapped_column(comment="What the folder's manifest must hash to.")
+    label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id"), comment="Findings it names.")
+    thresholds: Mapped[list[float]] = mapped_column(comment="A finding is positive from here, by label position.")
+    metrics: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"), comment="Figures measured when it was made."
+    )
+    settings: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"), comment="How it was made: epochs, seed, learning rate, counts."
+    )
+    created_at: Mapped[datetime] = _now("When it was registered.")
+    promoted_at: Mapped[datetime | None] = mapped_column(comment="When it last began to serve.")
+
+
+class FittedOn(Table):
+    __tablename__ = "fitted_on"
+    __table_args__ = ({"comment": "Annotations that a model version was fitted or calibrated on."},)
+
+    model_version_id: Mapped[int] = mapped_column(
+        ForeignKey("model_version.id"), primary_key=True, comment="Model version."
+    )
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"), primary_key=True, comment="Annotation.")
+
+
+class Classification(Table):
+    __tablename__ = "classification"
+    __table_args__ = (
+        UniqueConstraint("report_id", "model_version_id"),
+        Index("ix_classification_model_version_id", "model_version_id"),
+        Index("ix_classification_classified_at", "classified_at"),
+        {"comment": "What a model version said of a report version. Never changed, never deleted."},
+    )
+
+    id: Mapped[int] = _identity("Classification.")
+    report_id: Mapped[int] = mapped_column(ForeignKey("report.id"), comment="Report version.")
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_version.id"), comment="Model version.")
+    probabilities: Mapped[list[float]] = mapped_column(comment="0 to 1 by label position.")
+    classified_at: Mapped[datetime] = _now("When it was written.")
+
+
+class Finding(Table):
+    __tablename__ = "finding"
+    __table_args__ = (
+        Index("ix_finding_label_id", "label_id"),
+        CheckConstraint(
+            "cardinality(starts) = cardinality(ends) AND cardinality(starts) = cardinality(weights)",
+            name="heatmap",
+        ),
+        {"comment": "Positive labels only, each with its heatmap as parallel arrays, one element per word."},
+    )
+
+    classification_id: Mapped[int] = mapped_column(
+        ForeignKey("classification.id"), primary_key=True, comment="Classification it belongs to."
+    )
+    label_id: Mapped[int] = mapped_column(ForeignKey("label.id"), primary_key=True, comment="What was found.")
+    probability: Mapped[float] = mapped_column(REAL, comment="0 to 1, at or above the model's threshold.")
+    sentence_start: Mapped[int] = mapped_column(comment="First character of the sentence that says it, from 0.")
+    sentence_end: Mapped[int] = mapped_column(comment="One past its last character.")
+    starts: Mapped[list[int]] = mapped_column(comment="First character of each word, from 0.")
+    ends: Mapped[list[int]] = mapped_column(comment="One past the last character of each word.")
+    weights: Mapped[list[float]] = mapped_column(comment="Signed share of each word in the label's logit.")
+    residual: Mapped[float] = mapped_column(
+        REAL, comment="Completeness residual: the logit's rise over the baseline less the sum of weights."
+    )

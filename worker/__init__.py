@@ -1,0 +1,1 @@
+"""Where pipeline and models meet: the Celery app, thin tasks, use cases."""

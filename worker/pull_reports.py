@@ -1,0 +1,69 @@
+"""Pull: read a feed from where it stood, and store its records chunk by chunk."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from pipeline import jobs, pulls, reports
+from pipeline.database import Sessions
+from pipeline.feeds import READERS, FeedKind
+from pipeline.feeds.record import Item, Reader, Wants
+from pipeline.jobs import Claim, Terms
+from pipeline.labelling import JobSizes
+from pipeline.names import JobKind
+from pipeline.settings import Settings
+from pipeline.tables import Feed
+from worker.attempt import attempt, while_database_is_away
+
+log = logging.getLogger(__name__)
+
+
+def run_next(sessions: Sessions, settings: Settings, *, worker: str) -> bool:
+    """Run the next pull; False if there is none."""
+    terms = Terms.of(settings)
+    with sessions.begin() as session:
+        held = jobs.claim(session, JobKind.PULL, worker=worker, terms=terms)
+    if held is None:
+        return False
+    with attempt(sessions, held, terms):
+        _pull(sessions, settings, held, terms)
+    return True
+
+
+def _pull(sessions: Sessions, settings: Settings, held: Claim, terms: Terms) -> None:
+    name = held.feed or ""
+    feed = pulls.named(settings, name)
+    with sessions.begin() as session:
+        pulls.register(session, name, feed)
+        cursor = session.get_one(Feed, name).cursor
+    reader = READERS[FeedKind(feed.kind)](
+        feed.path,
+        cursor,
+        wants=Wants(codes=feed.codes, modalities=feed.modalities),
+        max_text_bytes=settings.max_report_bytes,
+    )
+    outcomes: Counter[str] = Counter()
+    for chunk in _chunks(reader, settings.pull_chunk):
+        stands = reader.cursor()
+        for turn in while_database_is_away(terms):
+            with turn, sessions.begin() as session:
+                jobs.renew(session, held, terms)  # in the same transaction: who lost the lease stores nothing
+                stored = reports.store(
+                    session, session.get_one(Feed, name), chunk, cursor=stands, sizes=JobSizes.of(settings)
+                )
+        outcomes.update(stored)
+        log.info("feed %s: %d records read", name, outcomes.total())
+    with sessions.begin() as session:
+        jobs.finish(session, held, dict(outcomes))
+    log.info("feed %s: %s", name, ", ".join(f"{count} {what}" for what, count in outcomes.items()) or "nothing new")
+
+
+def _chunks(reader: Reader, size: int) -> Iterator[list[Item]]:
+    """Chunks of a feed; the last one may be empty, and moves the cursor to the end."""
+    items = iter(reader)
+    while True:
+        chunk = list(islice(items, size))
+        yield chunk
+        if len(chunk) < size:
+            return

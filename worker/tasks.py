@@ -1,0 +1,19 @@
+"""The tasks: each runs the next job of its kind, then passes the message on; one that finds no job ends the chain."""
+
+from pipeline.names import Task
+from worker import label_reports, pull_reports, runtime
+from worker.app import app
+
+
+@app.task(name=Task.PULL)  # type: ignore[untyped-decorator]
+def pull() -> None:
+    if pull_reports.run_next(runtime.sessions(), runtime.settings(), worker=runtime.name()):
+        pull.apply_async()
+
+
+@app.task(name=Task.LABEL)  # type: ignore[untyped-decorator]
+def label() -> None:
+    if label_reports.run_next(
+        runtime.sessions(), runtime.settings(), worker=runtime.name(), classifier_for=runtime.classifier_for
+    ):
+        label.apply_async()
