@@ -77,8 +77,8 @@ def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *
         held = parts[Split.CALIBRATION]
         thresholds = calibration.thresholds(probabilities(classifier, _texts(held), "calibrating"), _truth(held))
     gate = None
-    if parts[Split.GATE]:
-        held = parts[Split.GATE]
+    held = parts[Split.GATE]
+    if any(any(one.labels) for one in held):  # without a single positive there is nothing to score
         gate = metrics.evaluate(probabilities(classifier, _texts(held), "judging"), _truth(held), thresholds)
     counts = {split: len(part) for split, part in parts.items()}
     with house.sessions.begin() as session:
@@ -105,10 +105,17 @@ def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *
     return Trained(version, counts, gate)
 
 
-def evaluate(
-    house: House, file: AnnotationFile, version_id: int | None, *, include_fitted: bool
-) -> tuple[int, metrics.Evaluation]:
-    """Judge a version (default: the one that serves) with its own thresholds; the version and its figures.
+@dataclass(frozen=True)
+class Judged:
+    """A version's figures: over all labels, and by label name."""
+
+    version: int
+    overall: metrics.Evaluation
+    labels: dict[str, metrics.LabelScore]
+
+
+def evaluate(house: House, file: AnnotationFile, version_id: int | None, *, include_fitted: bool) -> Judged:
+    """Judge a version (default: the one that serves) with its own thresholds.
 
     Raises `NotJudged` if the labels differ from the model's, or if rows were used to make the model and
     `include_fitted` does not say that this is known.
@@ -135,7 +142,8 @@ def evaluate(
         raise NotJudged(f"the artifact {model.artifact} is not the one that model {model.id} registered")
     given = probabilities(classifier, [one.text for one in rows], "judging")
     truth = np.array([one.labels for one in rows], dtype=np.int8)
-    return model.id, metrics.evaluate(given, truth, list(model.thresholds))
+    overall = metrics.evaluate(given, truth, model.thresholds)
+    return Judged(model.id, overall, dict(zip(model.labels, overall.labels, strict=True)))
 
 
 def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> NDArray[np.float64]:

@@ -15,22 +15,8 @@ DEFAULT_NAME = "ct-rate-18"
 
 # Columns that report_labels has before the labels' own.
 RESERVED_COLUMNS = frozenset(
-    [
-        "report_id",
-        "site",
-        "source_system",
-        "source_id",
-        "version",
-        "accession",
-        "patient",
-        "study_at",
-        "received_at",
-        "language",
-        "flagged",
-        "model_version",
-        "labelled_at",
-        "stale",
-    ]
+    {"report_id", "site", "source_system", "source_id", "version", "accession", "patient", "study_at", "received_at"}
+    | {"language", "flagged", "model_version", "labelled_at", "stale"}
 )
 
 # English name as in CT-RATE (Hamamci et al., 2024), column in report_labels, Korean name.

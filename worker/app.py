@@ -14,7 +14,8 @@ app = Celery("nightread", include=["worker.tasks"])
 QUEUES = tuple(Queue(name, Exchange(""), routing_key=name) for name in names.Queue)
 
 
-@app.on_configure.connect  # read when first used, so that importing this module has no side effects
+# Read when first used, so that importing this module has no side effects.
+@app.on_configure.connect  # type: ignore[untyped-decorator]
 def configure(sender: Any, **_: object) -> None:
     broker = settings.read().broker_url
     sender.conf.update(

@@ -1,8 +1,7 @@
 """`train` and `evaluate`: models from annotations, and their figures."""
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,6 +10,9 @@ from nightread import console
 from nightread.commands.shared import AsJson, Home, settings, write_json
 from nightread.house import opened
 from pipeline import annotations
+
+if TYPE_CHECKING:
+    from nightread.training import Judged
 
 app = typer.Typer()
 
@@ -83,24 +85,44 @@ def evaluate(
     from nightread import training  # noqa: PLC0415 - torch, which no other command should wait for
 
     with opened(house_settings) as house:
-        version, figures = training.evaluate(house, file, model, include_fitted=include_fitted)
+        judged = training.evaluate(house, file, model, include_fitted=include_fitted)
     if as_json:
-        write_json({"model": version, "reports": len(file.rows), **dataclasses.asdict(figures)})
+        write_json(_as_json(judged))
         return
-    table = Table(title=f"Model {version} on {len(file.rows)} reports", title_justify="left")
+    table = Table(title=f"Model {judged.version} on {judged.overall.reports} reports", title_justify="left")
     for column in ("label", "support", "precision", "recall", "F1"):
         table.add_column(column, justify="left" if column == "label" else "right")
-    for one in figures.labels:
-        table.add_row(
-            one.label,
-            str(one.support),
-            f"{one.precision:.3f}",
-            f"{one.recall:.3f}",
-            _interval(one.f1, one.f1_interval),
-        )
+    for label, score in judged.labels.items():
+        f1 = _interval(score.f1, score.f1_interval)
+        table.add_row(label, str(score.positives), _figure(score.precision), _figure(score.recall), f1)
     console.out.print(table)
-    console.out.print(f"Macro F1 {_interval(figures.macro_f1, figures.macro_f1_interval)}")
+    console.out.print(f"Macro F1 {_interval(judged.overall.macro_f1, judged.overall.macro_f1_interval)}")
 
 
-def _interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+def _as_json(judged: "Judged") -> dict[str, Any]:
+    return {
+        "model": judged.version,
+        "reports": judged.overall.reports,
+        "macro_f1": judged.overall.macro_f1,
+        "macro_f1_interval": judged.overall.macro_f1_interval,
+        "labels": {
+            label: {
+                "support": score.positives,
+                "predicted": score.predicted,
+                "precision": score.precision,
+                "recall": score.recall,
+                "f1": score.f1,
+                "f1_interval": score.f1_interval,
+            }
+            for label, score in judged.labels.items()
+        },
+    }
+
+
+def _figure(value: float | None) -> str:
+    """A figure; a dash where it means nothing, such as the recall of a finding that nobody has."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    return _figure(value) + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
