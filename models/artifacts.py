@@ -26,8 +26,7 @@ def writing(out: Path) -> Iterator[Path]:
 
     When the block raises, nothing is left. Raises ArtifactError if `out` holds something already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ArtifactError(f"{str(out)!r} exists already; name another folder or remove it first")
+    refuse_used(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{uuid4().hex}.part")
     part.mkdir()
@@ -41,6 +40,12 @@ def writing(out: Path) -> Iterator[Path]:
         _flush(out.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def refuse_used(out: Path) -> None:
+    """Raises ArtifactError if `out` holds something already; asked before hours of training, too."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtifactError(f"{str(out)!r} exists already; name another folder or remove it first")
 
 
 def verify(folder: Path) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.checkpoint import checkpoint
 
-from models import classifier_files, devices
+from models import artifacts, classifier_files, devices
 from models.batching import batches, pad
 from models.errors import ModelError
 from models.foundations import load_encoder, load_tokenizer, longest_window
@@ -72,6 +72,8 @@ def fine_tune(
     holds something already.
     """
     truth = _checked(texts, labels, label_names)
+    out = Path(out)
+    artifacts.refuse_used(out)
     where = devices.pick(device)
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
@@ -117,7 +119,7 @@ def fine_tune(
             step += 1
             if on_step:
                 on_step(TrainingStep(step, steps, epoch, epochs, loss.item()))
-    return classifier_files.save(Path(out), model.cpu(), tokenizer, labels=label_names, tau=TAU)
+    return classifier_files.save(out, model.cpu(), tokenizer, labels=label_names, tau=TAU)
 
 
 def _report_logits(

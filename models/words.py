@@ -34,5 +34,5 @@ def merge_pieces(words: list[Span], pieces: NDArray[np.int64], weights: NDArray[
         owners = owner[max(start - first, 0) : max(end - first, 0)]
         owners = owners[owners >= 0]
         if len(owners):
-            np.add.at(merged, owners, weight / len(owners))
+            np.add.at(merged, owners, float(weight) / len(owners))
     return merged

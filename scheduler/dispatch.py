@@ -88,8 +88,8 @@ class Dispatcher:
     def _listening(self) -> Iterator[Any]:
         """A connection of its own, since notifications are delivered between transactions only."""
         pooled = self._sessions.engine.raw_connection()
-        pooled.detach()
         connection: Any = pooled.driver_connection
+        pooled.detach()
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:

@@ -18,11 +18,9 @@ class FeedKind(StrEnum):
 
 
 class OpenFeed(Protocol):
-    def __call__(
-        self, folder: Path, cursor: Mapping[str, Any], *, wants: Wants, max_text_bytes: int
-    ) -> Reader: ...
+    def __call__(self, folder: Path, cursor: Mapping[str, Any], *, wants: Wants, max_text_bytes: int) -> Reader: ...
 
 
-READERS: Mapping[FeedKind, OpenFeed] = {
+READERS: Mapping[str, OpenFeed] = {
     FeedKind.FHIR_NDJSON: FhirNdjson,
 }

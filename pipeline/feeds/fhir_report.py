@@ -9,10 +9,10 @@ Decisions, with their reasons:
   the kind, different texts are joined by an empty line (a report and its addendum). A text form that cannot
   be read quarantines the report rather than let half of it through.
 * **Status.** `final`, `amended`, `corrected`, `appended`, `preliminary`, `partial` and `unknown` carry a
-  report; a preliminary one is replaced under the same id when the final one comes. `registered` carries
-  none yet and is skipped. `entered-in-error` withdraws, and so does `cancelled`: whatever was there before
-  no longer counts. Anything else is quarantined, because the status decides whether a report may be used at
-  all.
+  report; a preliminary one is replaced under the same id when the final one comes. `registered` carries none
+  yet and is skipped. `entered-in-error` withdraws, and so does `cancelled`: what was there before no longer
+  counts. Most cancelled orders never had a report, so that one says no more than a deletion does. Any other
+  status is quarantined, because it decides whether a report may be used at all.
 * **Accession.** The identifier whose type is ACSN (HL7 v2-0203); other identifiers are not guessed at.
 * **Unwanted withdrawals** are skipped like unwanted reports, but one whose code or category was removed
   along with its content still withdraws: it may be one of ours, and withdrawing what we never had harms
@@ -30,7 +30,8 @@ from pipeline.feeds.record import Item, Reason, Record, Skipped, SkipReason, Unr
 from pipeline.feeds.report_text import UnreadableText
 
 RESOURCE_TYPE = "DiagnosticReport"
-WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
+CANCELLED = "cancelled"
+WITHDRAWN = frozenset({"entered-in-error", CANCELLED})
 REPORTED = frozenset({"final", "amended", "corrected", "appended", "preliminary", "partial", "unknown"})
 REGISTERED = "registered"
 
@@ -73,6 +74,8 @@ def read_report(place: str, resource: object, *, wants: Wants, max_text_bytes: i
         if status == REGISTERED:
             return Skipped(place, SkipReason.NO_REPORT_YET)
         withdrawn = _is_withdrawn(status)
+        if status == CANCELLED:
+            return _bare_withdrawal(place, source_id, updated_at)
         return Record(
             place=place,
             source_id=source_id,
@@ -98,9 +101,7 @@ def read_deletions(place: str, bundle: object) -> Iterator[Record | Unreadable]:
     """
     try:
         found = _resource(bundle, "Bundle")
-        said_at = instant(_string(found, "timestamp")) or instant(
-            _string(_object(found.get("meta")), "lastUpdated")
-        )
+        said_at = instant(_string(found, "timestamp")) or instant(_string(_object(found.get("meta")), "lastUpdated"))
         entries = _objects(found, "entry")
     except _Stop as stop:
         yield Unreadable(place, stop.reason)
@@ -112,9 +113,14 @@ def read_deletions(place: str, bundle: object) -> Iterator[Record | Unreadable]:
             url = _DELETED.fullmatch(_string(request, "url") or "")
             if _string(request, "method") != "DELETE" or url is None:
                 continue
-            yield Record(there, _id(url[1]), said_at, True, None, None, None, None, None, None, None)
+            yield _bare_withdrawal(there, _id(url[1]), said_at)
         except _Stop as stop:
             yield Unreadable(there, stop.reason, None, said_at)
+
+
+def _bare_withdrawal(place: str, source_id: str, updated_at: datetime | None) -> Record:
+    """Names no examination, so that it withdraws what is held and otherwise leaves no trace."""
+    return Record(place, source_id, updated_at, True, None, None, None, None, None, None, None)
 
 
 def _is_withdrawn(status: str | None) -> bool:

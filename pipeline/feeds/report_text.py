@@ -28,9 +28,7 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _CELLS = frozenset({"td", "th"})
 _UNSEEN = ("head", "script", "style", "template", "title")
 # Attributes may hold ">" in quotes; possessive, so that a tag that never ends is given up at once.
-_TAG = re.compile(
-    r"""<(?:(?P<closing>/?)(?P<name>[A-Za-z][A-Za-z0-9:]*+)|[!?])(?:"[^"<]*+"|'[^'<]*+'|[^<>])*+>"""
-)
+_TAG = re.compile(r"""<(?:(?P<closing>/?)(?P<name>[A-Za-z][A-Za-z0-9:]*+)|[!?])(?:"[^"<]*+"|'[^'<]*+'|[^<>])*+>""")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _LINE_END = re.compile("\r\n?")
 _BASE64_SPACE = re.compile(r"[ \t\r\n]+")

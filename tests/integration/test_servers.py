@@ -31,7 +31,7 @@ IS_ROOT = os.geteuid() == 0
 
 # A command that uses the servers until its stdin is closed.
 USER = """
-import json, os, sys
+import json, os, select, sys
 from pathlib import Path
 from nightread.servers import running
 from pipeline.names import Role
@@ -46,7 +46,8 @@ if "managed" in arguments:
     arguments["managed"] = Path(arguments["managed"])
 with running(home, **arguments) as addresses:
     print(json.dumps([addresses.broker_url, addresses.database_url(Role.APP)]), flush=True)
-    sys.stdin.read()
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass  # a blocking read could begin just after a signal came, and sleep through it
 """
 
 

@@ -208,9 +208,7 @@ def test_several_forms() -> None:
 def test_declared_charsets(charset: str, codec: str) -> None:
     # 뷁 exists only in the superset
     written = "우하엽에 결절" if codec == "euc-kr" else "우하엽에 뷁 결절"
-    assert (
-        text(report(presentedForm=[form(written.encode(codec), f"text/plain; charset={charset}")])) == written
-    )
+    assert text(report(presentedForm=[form(written.encode(codec), f"text/plain; charset={charset}")])) == written
 
 
 def test_latin_1_is_honoured_when_declared_and_refused_when_not() -> None:
@@ -219,9 +217,7 @@ def test_latin_1_is_honoured_when_declared_and_refused_when_not() -> None:
     assert reason(report(presentedForm=[form(raw)])) == Reason.INVALID_UTF_8
     no_korean = form(b"1 cm \xff", "text/plain; charset=euc-kr")
     assert reason(report(presentedForm=[no_korean])) == Reason.INVALID_CHARSET
-    assert (
-        reason(report(presentedForm=[form(raw, "text/plain; charset=rot13")])) == Reason.UNSUPPORTED_CHARSET
-    )
+    assert reason(report(presentedForm=[form(raw, "text/plain; charset=rot13")])) == Reason.UNSUPPORTED_CHARSET
 
 
 @pytest.mark.parametrize(
@@ -274,6 +270,7 @@ def test_withdrawals_need_and_carry_no_text(status: str) -> None:
         assert isinstance(item, Record)
         assert item.withdrawn
         assert item.text is None
+        assert item.code == (None if status == "cancelled" else "24627-2")
 
 
 @pytest.mark.parametrize("status", ["preliminary", "partial", "amended", "corrected", "appended", "unknown"])
@@ -439,9 +436,7 @@ def test_deep_nesting_is_broken_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_appended_lines_are_read_from_where_it_stopped(
-    tmp_path: Path, packed: Callable[[bytes], bytes]
-) -> None:
+def test_appended_lines_are_read_from_where_it_stopped(tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
     path = write(tmp_path, "f.ndjson" + ".gz" * (packed is gzip.compress), packed(line(source_id="a") * 3))
     _, cursor = read(tmp_path)
     append(path, packed(line(source_id="b")))
@@ -464,9 +459,7 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
     items, cursor = read(tmp_path, cursor)
     assert ids(items) == ["y", "x"]
     # longer, the same at both ends of what was read, but another file: an export renamed into place
-    write(tmp_path, "new", line(source_id="y") + line(source_id="x") + line(source_id="w"), age=20).replace(
-        path
-    )
+    write(tmp_path, "new", line(source_id="y") + line(source_id="x") + line(source_id="w"), age=20).replace(path)
     items, cursor = read(tmp_path, cursor)
     assert ids(items) == ["y", "x", "w"]
     assert read(tmp_path, cursor)[0] == []
@@ -630,9 +623,7 @@ def test_deletions_follow_again_when_data_is_read_again(tmp_path: Path) -> None:
     reader = FhirNdjson(tmp_path, cursor, wants=ANYTHING, max_text_bytes=LIMIT)
     for _ in zip(range(2), reader, strict=False):
         pass
-    items, cursor = read(
-        tmp_path, json.loads(json.dumps(reader.cursor()))
-    )  # the process had ended in between
+    items, cursor = read(tmp_path, json.loads(json.dumps(reader.cursor())))  # the process had ended in between
     assert [item.withdrawn for item in items if isinstance(item, Record)] == [True]
     assert cursor["deletions_due"] is False
 
@@ -684,12 +675,9 @@ forms = st.lists(
     st.fixed_dictionaries(
         {},
         optional={
-            "contentType": st.sampled_from(
-                ["text/plain", "text/html", "text/plain; charset=euc-kr", "image/png"]
-            )
+            "contentType": st.sampled_from(["text/plain", "text/html", "text/plain; charset=euc-kr", "image/png"])
             | st.text(max_size=10),
-            "data": st.binary(max_size=30).map(lambda raw: base64.b64encode(raw).decode())
-            | st.text(max_size=9),
+            "data": st.binary(max_size=30).map(lambda raw: base64.b64encode(raw).decode()) | st.text(max_size=9),
             "url": st.text(max_size=5),
         },
     ),
@@ -713,9 +701,7 @@ def test_every_line_is_accounted_for(
     joined = b"\n".join(content) + b"\n" * ended
     write(folder, "f.ndjson" + ".gz" * packed, gzip.compress(joined) if packed else joined)
     items, cursor = read(folder, max_text_bytes=15, max_line_bytes=2_000)
-    blank = sum(
-        not one_line.removeprefix(b"\xef\xbb\xbf" * (n == 0)).strip() for n, one_line in enumerate(content)
-    )
+    blank = sum(not one_line.removeprefix(b"\xef\xbb\xbf" * (n == 0)).strip() for n, one_line in enumerate(content))
     assert len(items) == len(content) - blank
     for item in items:
         json.dumps([str(item)]).encode()
