@@ -1,0 +1,207 @@
+"""Real servers, once per session, and a house that every test finds empty."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+from sqlalchemy import text
+
+import migrations
+from nightread.house import House
+from nightread.servers import Addresses, running
+from pipeline import label_sets, model_versions, settings
+from pipeline.database import Sessions, engine
+from pipeline.model_versions import NewVersion
+from pipeline.names import Role
+from pipeline.tables import Table
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+# Findings of the tiny classifier that tests label with: a part of the default label set would be another set.
+TINY_TEXTS = (
+    "No pleural effusion. There is a nodule of 3.5 cm in the right upper lobe.",
+    "양측 폐에 결절이 보입니다. 흉수는 없음.",
+    "Both lung에 GGO 있음. Heart size is normal.",
+    "Minimal pericardial effusion. Emphysema in both lungs.",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--transport",
+        choices=["socket", "tcp"],
+        default="socket",
+        help="how the tests reach PostgreSQL and Redis: embedded on sockets, or named by URL with passwords",
+    )
+
+
+@pytest.fixture(scope="session")
+def transport(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.config.getoption("--transport")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def servers_home() -> Iterator[Path]:
+    # Not tmp_path: as root the servers run as another account, which cannot reach into pytest's folder.
+    home = Path(tempfile.mkdtemp(prefix="nightread-test-", dir="/tmp"))
+    home.chmod(0o711)
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def addresses(servers_home: Path, transport: str) -> Iterator[Addresses]:
+    with running(servers_home, tcp=transport == "tcp") as found:
+        migrations.upgrade(found.database_url(Role.OWNER))
+        yield found
+
+
+@dataclass(frozen=True)
+class HouseUnderTest:
+    """An empty house on real servers: its home, what a process of it needs in its environment, its database."""
+
+    home: Path
+    addresses: Addresses
+    environment: dict[str, str]
+    sessions: Sessions
+
+    def configure(self, toml: str) -> None:
+        (self.home / settings.FILE_NAME).write_text(toml, encoding="utf-8")
+
+    @property
+    def house(self) -> House:
+        """The house as a command would open it, for calls inside this process."""
+        found = settings.read(self.home).model_copy(
+            update={
+                "database_url": SecretStr(self.addresses.database_url(Role.APP)),
+                "broker_url": SecretStr(self.addresses.broker_url),
+            }
+        )
+        return House(found, {role: self.addresses.database_url(role) for role in Role}, embedded=True)
+
+    def rows(self, query: str, role: Role = Role.OWNER, **parameters: Any) -> list[Any]:
+        bound = engine(self.addresses.database_url(role))
+        try:
+            with bound.connect() as connection:
+                return list(connection.execute(text(query), parameters).all())
+        finally:
+            bound.dispose()
+
+    def value(self, query: str, **parameters: Any) -> Any:
+        return self.rows(query, **parameters)[0][0]
+
+    def command(self, *arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `nightread …` as a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "nightread", *arguments],
+            env={**os.environ, **self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        done = self.command("status", "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture
+def house(servers_home: Path, addresses: Addresses, transport: str) -> Iterator[HouseUnderTest]:
+    _empty(addresses)
+    for left in (settings.FILE_NAME, "up.lock", "crew.json"):
+        (servers_home / left).unlink(missing_ok=True)
+    environment = {"NIGHTREAD_HOME": str(servers_home)}
+    if transport == "tcp":
+        # As a hospital names its own servers: one login that may become any of the roles.
+        environment |= {
+            "NIGHTREAD_DATABASE_URL": addresses.database_url(Role.APP),
+            "NIGHTREAD_OWNER_DATABASE_URL": addresses.database_url(Role.OWNER),
+            "NIGHTREAD_ANALYST_DATABASE_URL": addresses.database_url(Role.ANALYST),
+            "NIGHTREAD_READER_DATABASE_URL": addresses.database_url(Role.READER),
+            "NIGHTREAD_BROKER_URL": addresses.broker_url,
+        }
+    sessions = Sessions(engine(addresses.database_url(Role.APP), Role.APP))
+    yield HouseUnderTest(servers_home, addresses, environment, sessions)
+    sessions.engine.dispose()
+
+
+def _empty(addresses: Addresses) -> None:
+    owner = engine(addresses.database_url(Role.OWNER))
+    tables = ", ".join(table.name for table in Table.metadata.sorted_tables)
+    with owner.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    with Sessions(owner).begin() as session:
+        label_sets.register_default(session)
+    owner.dispose()
+    broker_client(addresses).flushall()
+
+
+def broker_client(addresses: Addresses) -> "redis.Redis":
+    """A plain Redis client for the house's broker."""
+    url = addresses.broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    return redis.Redis.from_url(url)
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A real, small, hardly trained classifier of the 18 default labels, and its sha256."""
+    from models.encoder import new_encoder
+    from models.finetuning import fine_tune
+    from models.vocabulary import train_wordpiece
+
+    folder = tmp_path_factory.mktemp("tiny")
+    new_encoder(folder / "foundation", train_wordpiece(TINY_TEXTS * 5, 400), layers=1, width=32, heads=2)
+    labels = [name for name, _, _ in label_sets.CT_RATE_FINDINGS]
+    sha256 = fine_tune(
+        folder / "foundation",
+        folder / "artifact",
+        texts=TINY_TEXTS,
+        labels=[[(row + column) % 2 for column in range(len(labels))] for row in range(len(TINY_TEXTS))],
+        label_names=labels,
+        epochs=1,
+        device="cpu",
+    )
+    return folder / "artifact", sha256
+
+
+@pytest.fixture
+def serve(house: HouseUnderTest, tiny_artifact: tuple[Path, str]) -> Callable[..., int]:
+    """Register the tiny classifier and let it serve; returns its version. Low thresholds give every report findings."""
+
+    def register(*, threshold: float = 0.01, artifact: str = "tiny") -> int:
+        folder, sha256 = tiny_artifact
+        place = house.home / "models" / artifact
+        if not place.exists():
+            shutil.copytree(folder, place)
+        with house.sessions.begin() as session:
+            label_set = label_sets.register_default(session)
+            version = model_versions.register(
+                session,
+                NewVersion(
+                    foundation="tiny",
+                    artifact=artifact,
+                    artifact_sha256=sha256,
+                    label_set_id=label_set,
+                    thresholds=[threshold] * len(label_sets.CT_RATE_FINDINGS),
+                    metrics={},
+                    settings={},
+                    fitted_on=[],
+                ),
+            )
+            model_versions.promote(session, version, sizes=house.house.sizes)
+        return version
+
+    return register
