@@ -1,30 +1,19 @@
 """`pull`, `label` and `status`: what comes in, what is read, and where it all stands."""
 
-import time
 from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import func, select
 
-from nightread import console, crew
+from nightread import console, crew, waiting
 from nightread.commands.shared import AsJson, Home, Wait, settings, write_json
-from nightread.console import Tracker
 from nightread.house import House, opened
 from pipeline import labelling, pulls, status
 from pipeline.errors import NightreadError
-from pipeline.names import JobKind
 from pipeline.settings import Settings
 from pipeline.status import Status
-from pipeline.tables import Job, JobState
 
 app = typer.Typer()
-
-LOOK_SECONDS = 0.5
-
-
-class NotDone(NightreadError):
-    """What was waited for did not come about."""
 
 
 @app.command()
@@ -44,7 +33,7 @@ def pull(
             for name, one in feeds.items():
                 pulls.ask(session, name, one, attempts=house_settings.attempts)
         if wait:
-            wait_for_pulls(house, names)
+            waiting.for_pulls(house, names)
         else:
             _say_who_works(house, f"Asked for: {', '.join(names)}.")
 
@@ -56,7 +45,7 @@ def label(wait: Wait = False, home: Home = None) -> None:
         with house.sessions.begin() as session:
             lacking = labelling.reconcile(session, sizes=house.sizes)
         if wait:
-            wait_for_labels(house)
+            waiting.for_labels(house)
         else:
             _say_who_works(house, f"{lacking} reports were given a job.")
 
@@ -73,54 +62,6 @@ def show_status(as_json: AsJson = False, home: Home = None) -> None:
         print_status(now, house_settings)
 
 
-def wait_for_pulls(house: House, names: list[str]) -> None:
-    """Wait for the feeds' newest pulls, at work ourselves if nobody is. Raises `NotDone` saying why one failed."""
-    newest = select(func.max(Job.id)).where(Job.kind == JobKind.PULL, Job.feed.in_(names)).group_by(Job.feed)
-    with (
-        crew.at_work_unless_up(house) as at_work,
-        console.tracked(f"pulling {', '.join(names)}", total=len(names)) as shown,
-    ):
-        while True:
-            with house.sessions.begin() as session:
-                rows = session.scalars(select(Job).where(Job.id.in_(newest))).all()
-                for row in rows:
-                    if row.state == JobState.DEAD or (row.state == JobState.READY and row.waits):
-                        again = "it stays queued and is tried again" if row.waits else "pull again once it is mended"
-                        raise NotDone(f"feed {row.feed} was not pulled: {row.error}; {again}")
-                done = [row for row in rows if row.state == JobState.DONE]
-                outcomes = [f"{row.feed}: {_counts(row.outcome or {})}" for row in done]
-            shown.update(len(done))
-            if len(done) == len(names):
-                break
-            if at_work is not None:
-                at_work.look_after()
-            time.sleep(LOOK_SECONDS)
-    for line in outcomes:
-        console.out.print(line, markup=False)
-
-
-def wait_for_labels(house: House) -> None:
-    """Wait until no report is pending, at work ourselves if nobody is. Raises `NotDone` if nothing can serve."""
-    with crew.at_work_unless_up(house) as at_work, console.tracked("labelling reports") as shown:
-        while True:
-            with house.sessions.begin() as session:
-                now = status.read(session, runs=0)
-            _show_labelling(shown, now)
-            if now.pending == 0 and now.jobs_ready + now.jobs_running == 0:
-                break
-            if now.model is None:
-                raise NotDone("no model serves yet, so nothing can be labelled; run `nightread train … --promote`")
-            if at_work is not None:
-                at_work.look_after()
-            time.sleep(LOOK_SECONDS)
-    console.out.print(f"{now.labelled} labelled, {now.dead} dead-lettered, {now.withdrawn} withdrawn.")
-
-
-def _show_labelling(shown: Tracker, now: Status) -> None:
-    waiting = f"waiting: {now.waiting[0]}" if now.waiting else ""
-    shown.update(now.labelled - now.stale, total=now.labelled + now.pending, note=waiting)
-
-
 def _say_who_works(house: House, what: str) -> None:
     try:
         with crew.exclusive(house.settings.home):
@@ -128,10 +69,6 @@ def _say_who_works(house: House, what: str) -> None:
     except crew.AlreadyUp:
         by = "the workers see to it now"
     console.out.print(f"{what} {by[0].upper()}{by[1:]}.", markup=False)
-
-
-def _counts(outcome: dict[str, int]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in outcome.items()) or "nothing new"
 
 
 def print_status(now: Status, house_settings: Settings) -> None:
@@ -160,5 +97,5 @@ def print_status(now: Status, house_settings: Settings) -> None:
             runs.add_column(column)
         for run in now.runs:
             started = f"{run.started_at.astimezone(house_settings.zone):%Y-%m-%d %H:%M}" if run.started_at else ""
-            runs.add_row(run.feed, started, run.state, run.error or _counts(run.counts))
+            runs.add_row(run.feed, started, run.state, run.error or waiting.counts(run.counts))
         console.out.print(runs)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import psycopg2
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from nightread import console
@@ -63,9 +64,19 @@ def sql(
         writer.writerow(columns)
         writer.writerows(rows)
         return
+    _print_table(columns, rows)
+
+
+def print_answer(url: str, role: Role, query: str) -> None:
+    """Ask and show the answer as a table."""
+    _print_table(*_ask(url, role, query))
+
+
+def _print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        # A value is data: square brackets in it are no markup.
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
     console.out.print(table)
     console.out.print(f"{len(rows)} rows", style="dim")
 
