@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -14,8 +15,9 @@ from transformers.utils.hub import cached_file
 
 from models.errors import FoundationError
 
-# Longer windows cost attention and gain nothing: sentences of reports are far shorter.
-_LONGEST_WINDOW = 512
+# Sentences of reports are far shorter, so that is what a classifier learns on; in a longer window one phrase drowns
+# in the mean of all tokens.
+_LONGEST_WINDOW = 128
 _SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token")
 
 
@@ -34,24 +36,21 @@ def load_encoder(source: str | Path) -> PreTrainedModel:
                 dtype="float32",
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise FoundationError(
             f"foundation {str(source)!r} cannot be loaded ({_first_line(error)}); give a folder with config.json and "
-            "model.safetensors (a pytorch_model.bin must be converted first), or a hub id that this machine can reach"
+            "model.safetensors (a pytorch_model.bin must be converted first), or a hub id this machine can reach"
         ) from None
+    except RuntimeError:  # what transformers raises when a tensor has another shape
+        raise _misfit(source) from None
     # A masked-LM checkpoint has no pooler; we do not use one.
-    missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
-    if missing or loading["mismatched_keys"]:
-        count = len(missing) + len(loading["mismatched_keys"])
-        raise FoundationError(
-            f"foundation {str(source)!r}: its weights do not fit its config.json ({count} tensors are missing or have "
-            f"another shape, {missing[0] if missing else 'embeddings'!r} among them); save model and config together"
-        )
-    if encoder.config.is_encoder_decoder or getattr(encoder.config, "is_decoder", False):
-        raise FoundationError(
-            f"foundation {str(source)!r} is a decoder; a bidirectional encoder such as BERT is needed"
-        )
+    if any("pooler" not in key for key in loading["missing_keys"]):
+        raise _misfit(source)
     assert isinstance(encoder, PreTrainedModel)
+    if not _sees_both_ways(encoder):
+        raise FoundationError(
+            f"foundation {str(source)!r} is no bidirectional encoder; take a masked language model such as BERT"
+        )
     return encoder
 
 
@@ -114,6 +113,12 @@ def longest_window(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast)
 
 
 def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    # Without any file transformers makes up a tokenizer that knows special tokens and nothing else.
+    if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) == 0:
+        raise FoundationError(
+            f"foundation {str(source)!r} has no tokenizer; put its tokenizer.json, or its vocab.txt and "
+            "tokenizer_config.json, beside the weights"
+        )
     for name in ("pad_token", "mask_token"):
         if getattr(tokenizer, name) is None:
             raise FoundationError(
@@ -127,6 +132,23 @@ def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast) -> 
             f"the tokenizer of foundation {str(source)!r} reads every Hangul word of its own vocabulary as unknown; "
             "set do_lower_case (or strip_accents) to false in its tokenizer_config.json"
         )
+
+
+def _misfit(source: str | Path) -> FoundationError:
+    return FoundationError(
+        f"foundation {str(source)!r}: its weights do not fit its config.json; take both from the same model"
+    )
+
+
+def _sees_both_ways(encoder: PreTrainedModel) -> bool:
+    """Whether a later token changes how an earlier one is read, which no decoder does."""
+    ids = torch.tensor([[1, 2, 3], [1, 2, 4]])
+    try:
+        with torch.inference_mode():
+            hidden = encoder.train(False)(inputs_embeds=encoder.get_input_embeddings()(ids)).last_hidden_state
+    except (TypeError, ValueError, AttributeError):
+        return False  # an encoder-decoder asks for more than this
+    return not torch.equal(hidden[0, 0], hidden[1, 0])
 
 
 def _refuse_missing_folder(source: str | Path) -> None:

@@ -11,7 +11,7 @@ from models.errors import ReadingError
 from models.sentences import Span, split
 
 # Tokens that two windows of one over-long sentence share, so that no phrase is seen only in halves.
-OVERLAP = 64
+OVERLAP = 32
 
 
 @dataclass(frozen=True, slots=True)

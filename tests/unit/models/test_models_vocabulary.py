@@ -45,6 +45,12 @@ def test_the_vocabulary_has_at_most_the_size_asked_for(trained: PreTrainedTokeni
     assert len(trained) <= 400
 
 
+def test_a_large_vocabulary_spells_out_korean_words_it_never_saw() -> None:
+    large = train_wordpiece(TEXTS, size=8_000)
+    assert large.tokenize("훼손") == ["훼", "##손"]
+    assert 4_700 < len(large) <= 8_000
+
+
 def encoded(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[list[str], list[tuple[int, int]]]:
     encoding = tokenizer.backend_tokenizer.encode(text)
     return encoding.tokens, encoding.offsets
