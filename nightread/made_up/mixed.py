@@ -80,7 +80,7 @@ _FINDINGS = {
         MEDIASTINUM,
         nouns=("hiatal hernia", "sliding hernia"),
         present=(
-            "{small} hiatal hernia 있음.",
+            "Small hiatal hernia 있음.",
             "Sliding type hiatal hernia가 관찰됨.",
             "Stomach 일부가 esophageal hiatus를 통해 herniation되어 보임.",
             "{cm} cm hiatal hernia가 obstruction 없이 관찰됨.",

@@ -262,8 +262,8 @@ def test_it_never_raises(text: str) -> None:
 def test_the_time_is_linear(piece: str) -> None:
     kinds(piece * 10)
     started = time.perf_counter()
-    kinds(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - started < 6
+    kinds(piece * (300_000 // len(piece)))
+    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
