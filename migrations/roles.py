@@ -18,9 +18,10 @@ def become_owner(connection: Connection) -> None:
     login, may_create, superuser = connection.execute(
         text("SELECT current_user, rolsuper OR rolcreaterole, rolsuper FROM pg_roles WHERE rolname = current_user")
     ).one()
-    for role in _missing(connection):
-        if not may_create:
-            raise RolesMissing(_for_the_dba(connection, login))
+    missing = _missing(connection)
+    if missing and not may_create:
+        raise RolesMissing(_for_the_dba(login, missing))
+    for role in missing:
         connection.execute(text(f"CREATE ROLE {role} NOLOGIN"))
         if not superuser:
             # Since PostgreSQL 16 the creator may administer a role but not act as it.
@@ -35,10 +36,10 @@ def become_owner(connection: Connection) -> None:
                 text("SELECT has_schema_privilege('public', 'CREATE WITH GRANT OPTION')")
             ).scalar_one()
             if not (superuser or may_grant):
-                raise RolesMissing(_for_the_dba(connection, login))
+                raise RolesMissing(_for_the_dba(login, missing))
             connection.execute(text(f"GRANT USAGE, CREATE ON SCHEMA public TO {Role.OWNER}"))
         if not is_member:
-            raise RolesMissing(_for_the_dba(connection, login))
+            raise RolesMissing(_for_the_dba(login, missing))
         connection.execute(text(f"SET ROLE {Role.OWNER}"))
     connection.commit()
 
@@ -48,8 +49,8 @@ def _missing(connection: Connection) -> list[Role]:
     return [role for role in Role if role not in found]
 
 
-def _for_the_dba(connection: Connection, login: str) -> str:
-    missing = _missing(connection)
+def _for_the_dba(login: str, missing: list[Role]) -> str:
+    """`missing` includes the roles that this transaction made: they go with it."""
     statements = [
         *(f"CREATE ROLE {role} NOLOGIN;" for role in missing),
         f'GRANT {", ".join(Role)} TO "{login}";',

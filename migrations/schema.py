@@ -50,10 +50,10 @@ def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
             connection.commit()
             after = _revision(connection)
             told(f"database schema: {before or 'empty'} → {after}" if before != after else "database schema: at head")
-    owner = engine(url, Role.OWNER)
-    with Sessions(owner).begin() as session:
-        label_sets.register_default(session)
-    owner.dispose()
+            owner = engine(url, Role.OWNER)
+            with Sessions(owner).begin() as session:
+                label_sets.register_default(session)
+            owner.dispose()
 
 
 def require_head(sessions: Sessions) -> None:

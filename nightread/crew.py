@@ -122,7 +122,7 @@ def exclusive(home: Path) -> Iterator[None]:
             lock.seek(0)
             raise AlreadyUp(
                 f"Nightread is already up on {home} (process {lock.read().strip() or 'unknown'}); "
-                "stop that one first, or give this one another --home"
+                "let it finish or stop it first, or give this one another --home"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

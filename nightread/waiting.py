@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from nightread import console, crew
 from nightread.console import Tracker
 from nightread.house import House
-from pipeline import status
+from pipeline import jobs, status
 from pipeline.errors import NightreadError
 from pipeline.names import JobKind
 from pipeline.status import Status
@@ -47,13 +47,14 @@ def for_pulls(house: House, names: list[str]) -> None:
 
 
 def for_labels(house: House) -> None:
-    """Wait until no report is pending, at work ourselves if nobody is. Raises `NotDone` if nothing can serve."""
+    """Wait until every label job is finished, at work ourselves if nobody is. Raises `NotDone` if nothing can serve."""
     with crew.at_work_unless_up(house) as at_work, console.tracked("labelling reports") as shown:
         while True:
             with house.sessions.begin() as session:
                 now = status.read(session, runs=0)
+                unfinished = jobs.unfinished(session, JobKind.LABEL)
             _show_labelling(shown, now)
-            if now.pending == 0 and now.jobs_ready + now.jobs_running == 0:
+            if unfinished == 0:
                 break
             if now.model is None:
                 raise NotDone("no model serves yet, so nothing can be labelled; run `nightread train … --promote`")

@@ -135,6 +135,9 @@ def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise UnusableAnnotations(f"{file} is no valid CSV: {error}") from None
     if not lines:
         raise UnusableAnnotations(f"{file} holds no rows; it needs a header line and one line per report")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise UnusableAnnotations(f"{file} has two columns named {twice!r}; rename or remove one")
     for number, row in lines:
         if None in row or None in row.values():
             raise UnusableAnnotations(f"{file}: line {number} does not have the header's {len(header)} columns")

@@ -95,7 +95,7 @@ def translated() -> Iterator[None]:
     """Database errors as `DatabaseFailed` or `DatabaseUnavailable`, without psycopg2's message.
 
     psycopg2 quotes the statement and the conflicting values, so neither the message nor the exception
-    chain may survive; raising after the `except` block leaves no `__context__` either.
+    chain may survive: a `with` statement makes the error it ends by the new one's `__context__`.
     """
     failure: NightreadError
     try:
@@ -107,7 +107,10 @@ def translated() -> Iterator[None]:
         failure = _translate(error.orig)
     except psycopg2.Error as error:  # from COPY, which SQLAlchemy does not wrap
         failure = _translate(error)
-    raise failure
+    try:
+        raise failure from None
+    finally:
+        failure.__context__ = None
 
 
 def _translate(error: BaseException | None) -> NightreadError:

@@ -69,16 +69,13 @@ def save(session: Session, labelled: Sequence[Labelled], *, model: ServingModel)
         for one in kept
     ]
     # A report in two jobs, say after a lost lease, has its label already; the first one stands.
-    written: dict[int, int] = dict(
-        session.execute(
-            insert(Classification)
-            .values(rows)
-            .on_conflict_do_nothing(index_elements=["report_id", "model_version_id"])
-            .returning(Classification.report_id, Classification.id)
-        )
-        .tuples()
-        .all()
+    inserted = session.execute(
+        insert(Classification)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=["report_id", "model_version_id"])
+        .returning(Classification.report_id, Classification.id)
     )
+    written = {row.report_id: row.id for row in inserted}
     copy_rows(session, "finding", FINDING_COLUMNS, _finding_rows(kept, written))
     return sorted(written)
 

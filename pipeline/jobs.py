@@ -262,6 +262,12 @@ def ready(session: Session) -> dict[JobKind, int]:
     return {JobKind(kind): count for kind, count in rows}
 
 
+def unfinished(session: Session, kind: JobKind) -> int:
+    """How many jobs of a kind are ready, waiting or running."""
+    open_jobs = select(func.count()).where(Job.kind == kind, Job.state.in_([JobState.READY, JobState.RUNNING]))
+    return session.scalars(open_jobs).one()
+
+
 def _write(session: Session, held: Claim, **values: Any) -> None:
     written = session.scalar(
         update(Job)

@@ -36,7 +36,7 @@ CT_RATE_FINDINGS: tuple[tuple[str, str, str], ...] = (
     ("Pleural effusion", "pleural_effusion", "흉수"),
     ("Mosaic attenuation pattern", "mosaic_attenuation_pattern", "모자이크 감쇠 양상"),
     ("Peribronchial thickening", "peribronchial_thickening", "기관지 주위 비후"),
-    ("Consolidation", "consolidation", "폐 경결"),
+    ("Consolidation", "consolidation", "폐경화"),
     ("Bronchiectasis", "bronchiectasis", "기관지 확장증"),
     ("Interlobular septal thickening", "interlobular_septal_thickening", "소엽간 중격 비후"),
 )
@@ -79,9 +79,11 @@ def column_name(name: str, *, position: int, taken: Collection[str]) -> str:
     column = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:55]
     if not column or not column[0].isalpha():
         column = f"label_{position}"
-    if column in taken or column in RESERVED_COLUMNS:
-        column = f"{column}_{position}"
-    return column
+    numbered, number = column, position
+    while numbered in taken or numbered in RESERVED_COLUMNS:
+        numbered = f"{column}_{number}"
+        number += 1  # a label may be called "GGO 3" itself
+    return numbered
 
 
 def _with_names(session: Session, names: Sequence[str]) -> int | None:

@@ -41,6 +41,9 @@ def register(session: Session, name: str, feed: FeedSettings) -> None:
 
 
 def ask(session: Session, name: str, feed: FeedSettings, *, attempts: int) -> int | None:
-    """Enqueue a pull; None if one is open already, which will do as well."""
+    """Enqueue a pull; None if one is open already, which will do as well, and waits no longer."""
     register(session, name, feed)
-    return jobs.enqueue(session, JobKind.PULL, key=f"pull:{name}", feed=name, max_attempts=attempts)
+    job_id = jobs.enqueue(session, JobKind.PULL, key=f"pull:{name}", feed=name, max_attempts=attempts)
+    if job_id is None:
+        jobs.wake(session, JobKind.PULL)  # whoever asks may have mended what it waits for
+    return job_id

@@ -65,11 +65,12 @@ def store(
     plan = _plan(items, _standing(session, feed, items))
     now = datetime.now(UTC)
     _retire(session, plan, now)
-    received = _insert_versions(session, feed, plan.rows, now)
+    received, gone_already = _insert_versions(session, feed, plan.rows, now)
     _quarantine(session, feed, plan)
     _count_skipped(session, feed, plan.skipped)
     feed.cursor, feed.updated_at = cursor, now
     withdrawn = [one.report_id for one in plan.standing.values() if one.withdraw and one.report_id is not None]
+    withdrawn += gone_already
     if received:
         events.publish(session, events.ReportsReceived(feed.name, tuple(received)), sizes=sizes)
     if withdrawn:
@@ -134,9 +135,8 @@ def _apply(plan: _Plan, record: Record, decision: Decision, new_hash: str) -> No
         case Outcome.SKIPPED:
             plan.skipped[decision.reason or ""] += 1
         case Outcome.UNCHANGED:
-            here.flag = False
-            if here.row is not None:
-                here.row.flagged = False
+            if _is_later(record.updated_at, here):
+                _flag(here, False)
             _touch(here, record.updated_at)
         case Outcome.WITHDRAWN if here.current is not None:
             here.withdraw = here.row is None
@@ -168,9 +168,20 @@ def _set_aside(plan: _Plan, item: Record | Unreadable, reason: str) -> None:
         return
     held = here.current.source_updated_at
     if item.updated_at is None or held is None or item.updated_at >= held:
-        here.flag = True  # an amendment we could not take: the version that stands may be out of date
-        if here.row is not None:
-            here.row.flagged = True
+        _flag(here, True)  # an amendment we could not take: the version that stands may be out of date
+
+
+def _flag(here: _Standing, flagged: bool) -> None:
+    if here.row is not None:
+        here.row.flagged = flagged
+    else:
+        here.flag = flagged
+
+
+def _is_later(updated_at: datetime | None, here: _Standing) -> bool:
+    """Whether the source said the same again after what we could not take, rather than a file being read again."""
+    held = here.current.source_updated_at if here.current else None
+    return updated_at is None or held is None or updated_at > held
 
 
 def _touch(here: _Standing, updated_at: datetime | None) -> None:
@@ -210,18 +221,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _insert_versions(session: Session, feed: Feed, rows: Sequence[_NewVersion], now: datetime) -> list[int]:
-    """Write new versions by COPY; the ids of those that are to be labelled."""
+def _insert_versions(
+    session: Session, feed: Feed, rows: Sequence[_NewVersion], now: datetime
+) -> tuple[list[int], list[int]]:
+    """Write new versions by COPY; the ids of those to be labelled, and of those withdrawn in the same chunk."""
     if not rows:
-        return []
+        return [], []
     stored = insert_by_copy(
         session,
         "report",
         COLUMNS,
         (_values(feed, row, now) for row in rows),
-        returning="id, is_current AND withdrawn_at IS NULL AS wants_labels",
+        returning="id, is_current, withdrawn_at IS NOT NULL AS withdrawn",
     )
-    return [row.id for row in stored if row.wants_labels]
+    current = [row for row in stored if row.is_current]
+    return [row.id for row in current if not row.withdrawn], [row.id for row in current if row.withdrawn]
 
 
 def _values(feed: Feed, row: _NewVersion, now: datetime) -> tuple[Any, ...]:

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=ENV_FILE,
+        env_ignore_empty=True,  # a line of .env.example that was left empty names nothing
         # Unknown keys are refused by `read`, by name and place; a .env may also hold other programs' keys.
         extra="ignore",
         frozen=True,
@@ -179,7 +180,9 @@ def read(home: Path | None = None) -> Settings:
     except ValidationError as error:
         problems = "; ".join(_problem(one) for one in error.errors(include_input=False, include_url=False))
         raise InvalidSettings(f"settings ({file or 'environment'}): {problems}") from None
-    return settings.model_copy(update={"home": home, "feeds": _absolute(settings.feeds, file)})
+    base = file.parent.absolute() if file else Path.cwd()
+    models = settings.models_dir and base / settings.models_dir.expanduser()
+    return settings.model_copy(update={"home": home, "models_dir": models, "feeds": _absolute(settings.feeds, base)})
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -206,7 +209,6 @@ def _problem(error: Any) -> str:
     return f"{place}: {error['msg']}" if place else str(error["msg"])
 
 
-def _absolute(feeds: dict[str, FeedSettings], file: Path | None) -> dict[str, FeedSettings]:
-    """A feed's folder is meant from where the settings file lies, not from where a worker was started."""
-    base = file.parent.absolute() if file else Path.cwd()
+def _absolute(feeds: dict[str, FeedSettings], base: Path) -> dict[str, FeedSettings]:
+    """A folder is meant from where the settings file lies, not from where a worker was started."""
     return {name: feed.model_copy(update={"path": base / feed.path.expanduser()}) for name, feed in feeds.items()}

@@ -66,13 +66,12 @@ def read(session: Session, *, runs: int = 5) -> Status:
         )
     ).one()
     received, labelled, pending, dead, withdrawn, stale = totals
-    open_jobs = dict(
-        session.execute(
-            select(Job.state, func.count()).where(Job.state.in_([JobState.READY, JobState.RUNNING])).group_by(Job.state)
-        )
-        .tuples()
-        .all()
+    counted = session.execute(
+        select(Job.state, func.count().label("jobs"))
+        .where(Job.state.in_([JobState.READY, JobState.RUNNING]))
+        .group_by(Job.state)
     )
+    open_jobs = {row.state: row.jobs for row in counted}
     return Status(
         received=received,
         labelled=labelled,

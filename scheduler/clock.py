@@ -71,7 +71,7 @@ def _serve(session: Session, schedule: Schedule, now: datetime) -> bool:
     if last is None:
         _claim(session, schedule.name, now)  # a schedule counts from when it was first seen
         return False
-    scheduled = due(CronTrigger.from_crontab(schedule.cron, timezone=schedule.zone), last, now)
+    scheduled = due(CronTrigger.from_crontab(schedule.cron, timezone=UTC), last, now, zone=schedule.zone)
     if scheduled is None or not _claim(session, schedule.name, scheduled):
         return False
     schedule.enqueue(session)

@@ -7,7 +7,7 @@ from kombu import Exchange, Queue
 
 from pipeline import names, settings
 
-app = Celery("nightread", include=["worker.tasks"])
+app = Celery("nightread", include=["worker.tasks"], task_cls="worker.delivery:Task")
 
 # Messages go to a queue by name through the default exchange. Any other exchange keeps its bindings in Redis,
 # and after a FLUSHALL messages would vanish until every process reconnects.

@@ -12,6 +12,7 @@ from models.errors import ModelError
 from pipeline import jobs
 from pipeline.database import DatabaseUnavailable, Sessions
 from pipeline.errors import NightreadError
+from pipeline.feeds.fhir_ndjson import FeedFolderMissing
 from pipeline.jobs import Claim, LeaseLost, Terms
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class EnvironmentFailed(NightreadError):
 
 
 # What is never the work's fault. A full disk and an unmounted share come as OSError.
-ENVIRONMENT = (EnvironmentFailed, DatabaseUnavailable, OSError, MemoryError)
+ENVIRONMENT = (EnvironmentFailed, FeedFolderMissing, DatabaseUnavailable, OSError, MemoryError)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from nightread import console
@@ -94,7 +95,7 @@ def evaluate(
         table.add_column(column, justify="left" if column == "label" else "right")
     for label, score in judged.labels.items():
         f1 = _interval(score.f1, score.f1_interval)
-        table.add_row(label, str(score.positives), _figure(score.precision), _figure(score.recall), f1)
+        table.add_row(escape(label), str(score.positives), _figure(score.precision), _figure(score.recall), f1)
     console.out.print(table)
     console.out.print(f"Macro F1 {_interval(judged.overall.macro_f1, judged.overall.macro_f1_interval)}")
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from nightread import console, crew, waiting
@@ -97,5 +98,5 @@ def print_status(now: Status, house_settings: Settings) -> None:
             runs.add_column(column)
         for run in now.runs:
             started = f"{run.started_at.astimezone(house_settings.zone):%Y-%m-%d %H:%M}" if run.started_at else ""
-            runs.add_row(run.feed, started, run.state, run.error or waiting.counts(run.counts))
+            runs.add_row(run.feed, started, run.state, escape(run.error or waiting.counts(run.counts)))
         console.out.print(runs)

@@ -13,7 +13,7 @@ from rich.table import Table
 from nightread import console
 from nightread.commands.shared import Home, settings
 from nightread.house import opened
-from pipeline.database import engine
+from pipeline.database import engine, translated
 from pipeline.errors import NightreadError
 from pipeline.names import Role
 
@@ -73,9 +73,9 @@ def print_answer(url: str, role: Role, query: str) -> None:
 
 
 def _print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
-    table = Table(*columns)
+    # Names and values are data: square brackets in them are no markup.
+    table = Table(*map(escape, columns))
     for row in rows:
-        # A value is data: square brackets in it are no markup.
         table.add_row(*("" if value is None else escape(str(value)) for value in row))
     console.out.print(table)
     console.out.print(f"{len(rows)} rows", style="dim")
@@ -83,7 +83,8 @@ def _print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
 
 def _ask(url: str, role: Role, query: str) -> tuple[list[str], list[tuple[object, ...]]]:
     bound = engine(url, role)
-    pooled: Any = bound.raw_connection()
+    with translated():
+        pooled: Any = bound.raw_connection()
     try:
         with pooled.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")

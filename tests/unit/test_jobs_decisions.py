@@ -1,0 +1,83 @@
+"""How long a job waits for its environment, and how one that fails is split."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import jobs
+from pipeline.jobs import Terms, halves
+from pipeline.settings import Settings
+
+
+def terms(*, first: float = 5, longest: float = 300) -> Terms:
+    return Terms(
+        lease=timedelta(seconds=120),
+        attempts=3,
+        first_wait=timedelta(seconds=first),
+        longest_wait=timedelta(seconds=longest),
+    )
+
+
+def test_each_wait_is_twice_the_last() -> None:
+    waits = [jobs.wait(times, terms()).total_seconds() for times in (1, 2, 3, 4)]
+    assert waits == [5, 10, 20, 40]
+
+
+def test_no_wait_is_longer_than_the_longest() -> None:
+    assert jobs.wait(7, terms()) == timedelta(seconds=300)
+    assert jobs.wait(6, terms()) == timedelta(seconds=160)
+
+
+def test_a_night_of_failures_does_not_overflow() -> None:
+    assert jobs.wait(1000, terms()) == timedelta(seconds=300)
+
+
+def test_even_the_first_wait_is_bounded() -> None:
+    assert jobs.wait(1, terms(first=60, longest=10)) == timedelta(seconds=10)
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 1000), st.floats(0.001, 10_000))
+def test_waits_never_shrink(times: int, first: float, longest: float) -> None:
+    here = terms(first=first, longest=longest)
+    assert timedelta() < jobs.wait(times, here) <= jobs.wait(times + 1, here) <= here.longest_wait
+
+
+def test_terms_come_from_the_settings() -> None:
+    settings = Settings(lease_seconds=60, attempts=5, wait_seconds=1, longest_wait_seconds=9)
+    assert Terms.of(settings) == Terms(timedelta(seconds=60), 5, timedelta(seconds=1), timedelta(seconds=9))
+
+
+def test_one_report_has_no_halves() -> None:
+    assert halves([7]) == []
+
+
+def test_a_pull_has_no_halves() -> None:
+    assert halves([]) == []
+
+
+def test_of_an_odd_number_the_first_half_is_longer() -> None:
+    assert halves([1, 2, 3]) == [[1, 2], [3]]
+
+
+@given(st.lists(st.integers(), min_size=2, max_size=200))
+def test_halves_are_the_whole_in_order(report_ids: list[int]) -> None:
+    first, second = halves(report_ids)
+    assert first + second == report_ids
+    assert len(first) - len(second) in {0, 1}
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=100, unique=True), st.data())
+def test_splitting_again_and_again_leaves_the_poison_report_alone(report_ids: list[int], data: st.DataObject) -> None:
+    poison = data.draw(st.sampled_from(report_ids))
+    open_jobs, done, dead = [report_ids], [], []
+    while open_jobs:
+        job = open_jobs.pop()
+        if poison not in job:
+            done += job
+        elif parts := halves(job):
+            open_jobs += parts
+        else:
+            dead += job
+    assert dead == [poison]
+    assert sorted(done) == sorted(set(report_ids) - {poison})
