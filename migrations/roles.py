@@ -5,6 +5,8 @@ from sqlalchemy import Connection, text
 from pipeline.errors import NightreadError
 from pipeline.names import Role
 
+_GRANT_TEMPORARY = f"GRANT TEMPORARY ON DATABASE %I TO {Role.APP}"
+
 
 class RolesMissing(NightreadError):
     """Roles are missing and this login may not create them; the message holds the SQL for the DBA."""
@@ -40,8 +42,26 @@ def become_owner(connection: Connection) -> None:
             connection.execute(text(f"GRANT USAGE, CREATE ON SCHEMA public TO {Role.OWNER}"))
         if not is_member:
             raise RolesMissing(_for_the_dba(login, missing))
+    _grant_temporary(connection, login, missing, may_grant=superuser)
+    if login != Role.OWNER:
         connection.execute(text(f"SET ROLE {Role.OWNER}"))
     connection.commit()
+
+
+def _grant_temporary(connection: Connection, login: str, missing: list[Role], *, may_grant: bool) -> None:
+    """Bulk writes go through temporary tables, which a careful administrator may have taken from PUBLIC."""
+    may, owns = connection.execute(
+        text(
+            "SELECT has_database_privilege(:app, datname, 'TEMPORARY'), pg_has_role(datdba, 'MEMBER') "
+            "FROM pg_database WHERE datname = current_database()"
+        ),
+        {"app": Role.APP},
+    ).one()
+    if may:
+        return
+    if not (may_grant or owns):
+        raise RolesMissing(_for_the_dba(login, missing))
+    connection.execute(text(f"DO $$ BEGIN EXECUTE format({_GRANT_TEMPORARY!r}, current_database()); END $$"))
 
 
 def _missing(connection: Connection) -> list[Role]:
@@ -55,6 +75,7 @@ def _for_the_dba(login: str, missing: list[Role]) -> str:
         *(f"CREATE ROLE {role} NOLOGIN;" for role in missing),
         f'GRANT {", ".join(Role)} TO "{login}";',
         f"GRANT USAGE, CREATE ON SCHEMA public TO {Role.OWNER};",
+        f"DO $$ BEGIN EXECUTE format({_GRANT_TEMPORARY!r}, current_database()); END $$;",
     ]
     return "\n".join(
         [f"{login} may not create Nightread's roles; let an administrator run in this database:", *statements]

@@ -150,13 +150,14 @@ class _Report:
         self.document = document
         rows = torch.from_numpy(logits).double()
         joined = smooth_maximum(rows, torch.zeros(len(rows), dtype=torch.long), 1, tau)
-        self.probabilities: NDArray[np.float64] = torch.sigmoid(joined)[0].numpy()
+        # In single precision, as they are stored: who compares what is stored with a threshold decides as we do.
+        self.probabilities: NDArray[np.float32] = torch.sigmoid(joined)[0].float().numpy()
         # How much of each label's logit a window carries: the gradient of the smooth maximum, (windows,
         # labels).
         self.shares: NDArray[np.float64] = torch.softmax(tau * rows, 0).numpy()
 
     def positives(self, thresholds: Sequence[float]) -> list[int]:
-        return [label for label, limit in enumerate(thresholds) if self.probabilities[label] >= limit]
+        return [label for label, limit in enumerate(thresholds) if self.probabilities[label] >= np.float32(limit)]
 
     def carriers(self, label: int) -> list[int]:
         """The fewest windows that together carry the explained share of a label, the strongest first."""

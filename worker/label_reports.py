@@ -86,7 +86,8 @@ def _write(sessions: Sessions, held: Claim, labelled: list[Labelled], model: Ser
         serving = labelling.serving_while_writing(session)
         written = findings.save(session, labelled, model=model)
         jobs.finish(session, held, {"labelled": len(written), "dropped": len(held.report_ids) - len(written)})
-        events.publish(session, events.ReportsLabelled(held.id, model.id, tuple(written)), sizes=sizes)
+        if written:
+            events.publish(session, events.ReportsLabelled(held.id, model.id, tuple(written)), sizes=sizes)
         if serving is None or serving.id != model.id:
             labelling.reconcile(session, sizes=sizes)  # another model was promoted while this one was reading
     log.info("job %d: %d reports labelled by model %d", held.id, len(written), model.id)

@@ -9,8 +9,9 @@ from rich.table import Table
 from nightread import console, crew, waiting
 from nightread.commands.shared import AsJson, Home, Wait, settings, write_json
 from nightread.house import House, opened
-from pipeline import labelling, pulls, status
+from pipeline import jobs, labelling, pulls, status
 from pipeline.errors import NightreadError
+from pipeline.names import JobKind
 from pipeline.settings import Settings
 from pipeline.status import Status
 
@@ -45,6 +46,7 @@ def label(wait: Wait = False, home: Home = None) -> None:
     with opened(settings(home)) as house:
         with house.sessions.begin() as session:
             lacking = labelling.reconcile(session, sizes=house.sizes)
+            jobs.wake(session, JobKind.LABEL)  # whoever asks may have mended what they wait for
         if wait:
             waiting.for_labels(house)
         else:

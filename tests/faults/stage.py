@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from conftest import HouseUnderTest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 45  # far more than anything here takes; whoever runs into it gets a dump
+PATIENCE_S = 120  # far more than anything here takes; whoever runs into it gets a dump
 FEED = "main"
 # Words in a report that make the staged worker raise, and kill itself.
 RAISES, KILLS = "poison-that-raises", "poison-that-kills"

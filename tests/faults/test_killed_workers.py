@@ -63,8 +63,8 @@ def test_a_worker_that_outlives_its_lease_writes_nothing(stage: Stage):
 
 
 def test_a_report_that_kills_its_worker_is_dead_lettered_alone(stage: Stage):
-    stage.receive({**texts(7), "poison": f"No effusion. {KILLS}"}, job_size=8, attempts=1)
-    assert stage.all_done() == {"received": 8, "labelled": 7, "dead": 1, "withdrawn": 0}
+    stage.receive({**texts(3), "poison": f"No effusion. {KILLS}"}, attempts=1)
+    assert stage.all_done() == {"received": 4, "labelled": 3, "dead": 1, "withdrawn": 0}
     [(source_id, reason)] = stage.rows(
         "SELECT r.source_id, d.reason FROM dead_letters d JOIN report r ON r.id = d.report_id"
     )

@@ -1,4 +1,8 @@
-"""Redis and PostgreSQL killed and started again under a working house."""
+"""Redis and PostgreSQL killed and started again under a working house.
+
+The lease is the real one of two minutes, longer than any server stays away here: an outage that a lease outlasts must
+cost nothing at all.
+"""
 
 import signal
 
@@ -7,22 +11,19 @@ from stage import Stage, texts
 
 from nightread.servers import running
 
-# Longer than any server stays away here: a lease that outlasts the outage must cost nothing at all.
-LEASE = {"lease_seconds": "90"}
-
 
 @pytest.fixture(autouse=True)
 def crew(stage: Stage, serve):
     serve()
     stage.processes.start("scheduler")
-    stage.processes.start("label", **LEASE)
+    stage.processes.start("label")
     yield stage
     with running(stage.house.home):
         pass  # whatever the test came to, the next one finds servers
 
 
 def test_redis_killed_and_started_again(stage: Stage):
-    worker, scheduler = stage.processes.start("label", **LEASE), stage.processes.start("scheduler")
+    worker, scheduler = stage.processes.start("label"), stage.processes.start("scheduler")
     stage.hold("predicting")
     stage.receive(texts(8))
     stage.held("predicting")
@@ -52,12 +53,12 @@ def test_everybody_stops_when_told_while_redis_is_away(stage: Stage):
         stage.until(lambda child=child: child.poll() is not None, f"the {name} process stopping without Redis")
     with running(stage.house.home):
         stage.processes.start("scheduler")
-        stage.processes.start("label", **LEASE)
+        stage.processes.start("label")
         assert stage.all_done()["labelled"] == 8
 
 
 def test_postgres_killed_while_a_worker_predicts(stage: Stage):
-    worker, scheduler = stage.processes.start("label", **LEASE), stage.processes.start("scheduler")
+    worker, scheduler = stage.processes.start("label"), stage.processes.start("scheduler")
     stage.hold("predicted")
     stage.receive(texts(8))
     stage.held("predicted")

@@ -416,6 +416,21 @@ def test_a_login_that_may_create_roles_in_someone_else_s_database_gets_sql_that_
     works(url)
 
 
+@pytest.mark.parametrize("login", ["plain", "maker"])
+def test_temporary_tables_taken_from_everybody_are_given_to_the_application(hospital: Cluster, login: str) -> None:
+    url = hospital.url(hospital.database("hospital", owner="maker"), login)
+    hospital.execute("REVOKE TEMPORARY ON DATABASE hospital FROM PUBLIC")
+    if login == "plain":  # only an administrator can
+        with pytest.raises(RolesMissing) as missing:
+            migrations.upgrade(url)
+        hospital.execute(*statements(str(missing.value)), database="hospital")
+    works(url)
+    bound = engine(url, Role.APP)
+    with bound.begin() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE one (two int)"))
+    bound.dispose()
+
+
 def test_a_superuser_needs_nobody(hospital: Cluster) -> None:
     works(hospital.url(hospital.database("hospital")))
 
