@@ -42,6 +42,7 @@ def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
         own = create_engine(driver_url(url), poolclass=NullPool)
         with own.connect() as lock, own.connect() as connection:
             lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            _require_utf8(connection)
             become_owner(connection)
             before = _revision(connection)
             alembic = config()
@@ -64,6 +65,16 @@ def require_head(sessions: Sessions) -> None:
     if found != head:
         raise SchemaBehind(
             f"the database is at revision {found or 'none'}, this version needs {head}; run `nightread migrate`"
+        )
+
+
+def _require_utf8(connection: Connection) -> None:
+    """Offsets count characters, and Korean needs all of Unicode."""
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise NightreadError(
+            f"the database's encoding is {encoding}, but offsets count characters of UTF-8; make one with "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
 
 

@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO
 
 import psutil
 
+from nightread import servers
 from nightread.house import House
 from pipeline.errors import NightreadError
 from pipeline.names import Queue
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 # A label job of 64 reports takes seconds; whoever is not done by then is taken over through its lease.
 SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_RESTARTS = 2.0
+
+
+LOCK = "up.lock"
+SECONDS_BETWEEN_SERVER_CHECKS = 10.0
 
 
 class AlreadyUp(NightreadError):
@@ -40,6 +46,7 @@ class Crew:
     logs: Path | None
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     died_at: dict[str, float] = field(default_factory=dict)
+    servers_seen_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         for name in commands(self.house.settings.label_workers):
@@ -47,6 +54,7 @@ class Crew:
 
     def look_after(self) -> None:
         """Start again whoever died, a little later so that a broken one does not burn a processor."""
+        self._look_after_servers()
         for name, child in list(self.children.items()):
             if child.poll() is None:
                 continue
@@ -56,8 +64,29 @@ class Crew:
                 del self.died_at[name]
                 self._start(name)
 
+    def _look_after_servers(self) -> None:
+        if not self.house.embedded or time.monotonic() - self.servers_seen_at < SECONDS_BETWEEN_SERVER_CHECKS:
+            return
+        self.servers_seen_at = time.monotonic()
+        try:
+            with servers.running(self.house.settings.home):
+                pass  # to attach is to start what has crashed; we hold them ourselves, so leaving stops nothing
+        except servers.ServersError as error:
+            log.warning("the servers are not well: %s", error)
+
     def stop(self) -> None:
         """Ask all to finish what they have in hand, wait, and end whoever does not."""
+        impatient = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            # A second Ctrl-C would leave them running in sessions of their own.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._stop()
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, impatient)
+
+    def _stop(self) -> None:
         for child in self.children.values():
             with contextlib.suppress(ProcessLookupError):
                 child.terminate()
@@ -112,10 +141,23 @@ def _worker(queue: Queue, processes: int) -> list[str]:
     ]
 
 
+def is_up(home: Path) -> bool:
+    """Whether someone runs the crew of a home; only looks."""
+    try:
+        with (home / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
     """The right to run the crew of a home; the kernel gives it back however we end. Raises `AlreadyUp`."""
-    with (home / "up.lock").open("a+") as lock:
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -143,18 +185,26 @@ def at_work(house: House, *, logs: Path | None) -> Iterator[Crew]:
 
 
 @contextmanager
-def at_work_unless_up(house: House) -> Iterator[Crew | None]:
-    """A crew for commands that wait; None if someone else has one at work.
+def someone_at_work(house: House) -> Iterator[Callable[[], None]]:
+    """For commands that wait: yields what to call at every look, so that somebody works all the while.
 
-    With the hospital's own servers the workers may be on any machine, so nobody but `up` starts them.
+    Whoever has the crew keeps it; when nobody has, or they leave, it is ours. With the hospital's own servers
+    the workers may be on any machine, so nobody but `up` starts them.
     """
     with ExitStack() as stack:
-        crew = None
-        if house.embedded:
-            with contextlib.suppress(AlreadyUp):
-                stack.enter_context(exclusive(house.settings.home))
-                crew = stack.enter_context(at_work(house, logs=house.settings.home / "logs"))
-        yield crew
+        crew: Crew | None = None
+
+        def look_after() -> None:
+            nonlocal crew
+            if crew is not None:
+                crew.look_after()
+            elif house.embedded:
+                with contextlib.suppress(AlreadyUp):
+                    stack.enter_context(exclusive(house.settings.home))
+                    crew = stack.enter_context(at_work(house, logs=house.settings.home / "logs"))
+
+        look_after()
+        yield look_after
 
 
 def end_leftovers(house: House) -> None:
@@ -162,7 +212,11 @@ def end_leftovers(house: House) -> None:
     file = _record_file(house)
     if not file.exists():
         return
-    for entry in json.loads(file.read_text()):
+    try:
+        entries = json.loads(file.read_text())
+    except json.JSONDecodeError:  # a machine that lost its power wrote half a file, and took the processes with it
+        entries = []
+    for entry in entries:
         try:
             process = psutil.Process(entry["pid"])
             if process.create_time() != entry["created"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pydantic import SecretStr
+from sqlalchemy import text
 
 import migrations
 from nightread import servers
@@ -76,10 +77,27 @@ def opened(
             embedded=True,
         )
         _prepare(house, migrate=True, told=told)
+        _set_time_zone(house)
         try:
             yield house
         finally:
             house.sessions.engine.dispose()
+
+
+def _set_time_zone(house: House) -> None:
+    """Days are the hospital's days; its own database has its administrator's time zone, ours has the settings'."""
+    wanted = house.settings.timezone
+    with house.sessions.begin() as session:
+        if session.scalar(text("SHOW timezone")) == wanted:
+            return
+    owner = Sessions(engine(house.urls[Role.OWNER]))
+    with owner.begin() as session:
+        # The zone is one that Python knows, so it holds no quote.
+        session.execute(
+            text(f"ALTER DATABASE {session.scalar(text('SELECT current_database()'))} SET timezone = '{wanted}'")
+        )
+    owner.engine.dispose()
+    house.sessions.engine.dispose()  # connections made from here on have it
 
 
 def _prepare(house: House, *, migrate: bool, told: Callable[[str], None]) -> None:
@@ -97,4 +115,12 @@ def _hospital_urls(settings: Settings) -> dict[Role, str]:
         Role.ANALYST: settings.analyst_database_url,
         Role.READER: settings.reader_database_url,
     }
-    return {role: (url or settings.database_url or SecretStr("")).get_secret_value() for role, url in named.items()}
+    shared = (settings.database_url or SecretStr("")).get_secret_value()
+    return {role: url.get_secret_value() if url else _acting_as(shared, role) for role, url in named.items()}
+
+
+def _acting_as(url: str, role: Role) -> str:
+    """The URL of a login, as one whose connections begin as `role`."""
+    if role in {Role.APP, Role.OWNER}:
+        return url  # `engine` sees to it, and can say what is missing
+    return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3D{role}"

@@ -29,6 +29,10 @@ class NotJudged(NightreadError):
     """The annotations cannot judge this model."""
 
 
+class NotPromoted(NightreadError):
+    """The version is registered, but could not begin to serve."""
+
+
 class NotTrained(NightreadError):
     """The annotations cannot make a model."""
 
@@ -48,6 +52,7 @@ class Trained:
 
     version: int
     reports: dict[Split, int]
+    splits_kept: int
     gate: metrics.Evaluation | None
 
 
@@ -62,6 +67,7 @@ def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *
         in_order = label_sets.names(session, label_set)
         kept = annotations.keep(session, _reordered(file, in_order), label_set_id=label_set)
         session.expunge_all()
+    moved = sum(row.split != one.split for row, one in zip(file.rows, kept, strict=True))
     parts = {split: [one for one in kept if one.split == split] for split in Split}
     if not parts[Split.TRAIN]:
         raise NotTrained(f"none of the {len(kept)} annotations is in the split train; add more, or name their splits")
@@ -100,9 +106,9 @@ def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *
                 fitted_on=[one.id for one in (*parts[Split.TRAIN], *parts[Split.CALIBRATION])],
             ),
         )
-        if promote:
-            model_versions.promote(session, version, sizes=house.sizes)
-    return Trained(version, counts, gate)
+    if promote:
+        _promote(house, version)
+    return Trained(version, counts, moved, gate)
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,17 @@ def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> N
             rows += [prediction.probabilities for prediction in part]
             shown.update(len(rows))
     return np.array(rows, dtype=np.float64)
+
+
+def _promote(house: House, version: int) -> None:
+    """In a transaction of its own: a promotion that fails must not cost the training."""
+    try:
+        with house.sessions.begin() as session:
+            model_versions.promote(session, version, sizes=house.sizes)
+    except NightreadError as error:
+        raise NotPromoted(
+            f"model version {version} is trained and registered as a candidate, but it does not serve: {error}"
+        ) from None
 
 
 def _fit(foundation: str, out: Path, train_on: list[Annotation], labels: Sequence[str], recipe: Recipe) -> str:

@@ -5,12 +5,10 @@ import time
 from sqlalchemy import func, select
 
 from nightread import console, crew
-from nightread.console import Tracker
 from nightread.house import House
-from pipeline import jobs, status
+from pipeline import jobs, labelling, status
 from pipeline.errors import NightreadError
 from pipeline.names import JobKind
-from pipeline.status import Status
 from pipeline.tables import Job, JobState
 
 LOOK_SECONDS = 0.5
@@ -24,7 +22,7 @@ def for_pulls(house: House, names: list[str]) -> None:
     """Wait for the feeds' newest pulls, at work ourselves if nobody is. Raises `NotDone` saying why one failed."""
     newest = select(func.max(Job.id)).where(Job.kind == JobKind.PULL, Job.feed.in_(names)).group_by(Job.feed)
     with (
-        crew.at_work_unless_up(house) as at_work,
+        crew.someone_at_work(house) as look_after,
         console.tracked(f"pulling {', '.join(names)}", total=len(names)) as shown,
     ):
         while True:
@@ -35,12 +33,12 @@ def for_pulls(house: House, names: list[str]) -> None:
                         again = "it stays queued and is tried again" if row.waits else "pull again once it is mended"
                         raise NotDone(f"feed {row.feed} was not pulled: {row.error}; {again}")
                 done = [row for row in rows if row.state == JobState.DONE]
+                note = "; ".join(counts(row.outcome) for row in rows if row.state == JobState.RUNNING and row.outcome)
                 outcomes = [f"{row.feed}: {counts(row.outcome or {})}" for row in done]
-            shown.update(len(done))
+            shown.update(len(done), note=note)
             if len(done) == len(names):
                 break
-            if at_work is not None:
-                at_work.look_after()
+            look_after()
             time.sleep(LOOK_SECONDS)
     for line in outcomes:
         console.out.print(line, markup=False)
@@ -48,25 +46,24 @@ def for_pulls(house: House, names: list[str]) -> None:
 
 def for_labels(house: House) -> None:
     """Wait until every label job is finished, at work ourselves if nobody is. Raises `NotDone` if nothing can serve."""
-    with crew.at_work_unless_up(house) as at_work, console.tracked("labelling reports") as shown:
+    most = 0
+    with crew.someone_at_work(house) as look_after, console.tracked("labelling reports") as shown:
         while True:
             with house.sessions.begin() as session:
-                now = status.read(session, runs=0)
-                unfinished = jobs.unfinished(session, JobKind.LABEL)
-            _show_labelling(shown, now)
-            if unfinished == 0:
+                left = jobs.unfinished_reports(session)
+                waits = status.waiting(session)
+                serves = labelling.serving(session) is not None
+            most = max(most, left)
+            shown.update(most - left, total=most, note=f"waiting: {waits[0]}" if waits else "")
+            if left == 0:
                 break
-            if now.model is None:
+            if not serves:
                 raise NotDone("no model serves yet, so nothing can be labelled; run `nightread train … --promote`")
-            if at_work is not None:
-                at_work.look_after()
+            look_after()
             time.sleep(LOOK_SECONDS)
+    with house.sessions.begin() as session:
+        now = status.read(session, runs=0)
     console.out.print(f"{now.labelled} labelled, {now.dead} dead-lettered, {now.withdrawn} withdrawn.")
-
-
-def _show_labelling(shown: Tracker, now: Status) -> None:
-    waiting = f"waiting: {now.waiting[0]}" if now.waiting else ""
-    shown.update(now.labelled - now.stale, total=now.labelled + now.pending, note=waiting)
 
 
 def counts(outcome: dict[str, int]) -> str:

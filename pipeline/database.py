@@ -54,7 +54,15 @@ def engine(url: str, role: Role | None = None) -> Engine:
         hide_parameters=True,  # parameters may hold report text
         pool_pre_ping=True,  # a restarted server costs a reconnect, not a job
         pool_size=5,
-        connect_args={"connect_timeout": 10, "application_name": "nightread"},
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "nightread",
+            # A server that vanishes behind a firewall is noticed within a lease, not after the kernel's quarter hour.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
+        },
     )
     if role is not None:
 

@@ -155,6 +155,16 @@ def renew(session: Session, held: Claim, terms: Terms) -> None:
     _write(session, held, lease_until=func.now() + terms.lease)
 
 
+def report_outcome(session: Session, held: Claim, outcome: dict[str, Any], terms: Terms) -> None:
+    """Renew the lease and say how far the job has come; raises `LeaseLost` if someone else has it."""
+    _write(session, held, outcome=outcome, lease_until=func.now() + terms.lease)
+
+
+def outcome_so_far(session: Session, held: Claim) -> dict[str, Any]:
+    """What earlier attempts at the job reported."""
+    return session.scalars(select(Job.outcome).where(Job.id == held.id)).one() or {}
+
+
 def read_with(session: Session, held: Claim, model_version_id: int) -> None:
     """Note which model this claim reads with: a report may be poison to one model and not to the next."""
     _write(session, held, model_version_id=model_version_id)
@@ -262,10 +272,10 @@ def ready(session: Session) -> dict[JobKind, int]:
     return {JobKind(kind): count for kind, count in rows}
 
 
-def unfinished(session: Session, kind: JobKind) -> int:
-    """How many jobs of a kind are ready, waiting or running."""
-    open_jobs = select(func.count()).where(Job.kind == kind, Job.state.in_([JobState.READY, JobState.RUNNING]))
-    return session.scalars(open_jobs).one()
+def unfinished_reports(session: Session) -> int:
+    """How many reports are in jobs that are ready, waiting or running."""
+    reports = func.coalesce(func.sum(func.cardinality(Job.report_ids)), 0)
+    return int(session.scalars(select(reports).where(Job.state.in_([JobState.READY, JobState.RUNNING]))).one())
 
 
 def _write(session: Session, held: Claim, **values: Any) -> None:

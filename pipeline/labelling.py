@@ -102,9 +102,9 @@ LACKING = text(
     SELECT s.report_id, s.state = 'pending' AS fresh
     FROM report_state s
     WHERE (s.state = 'pending' OR (s.stale AND s.state = 'labelled' AND s.dead_job_id IS NULL))
-      AND NOT EXISTS (
-          SELECT 1 FROM job j
-          WHERE j.kind = 'label' AND j.state IN ('ready', 'running') AND s.report_id = ANY (j.report_ids)
+      -- Hashed once; looking into every open job for every report would be quadratic.
+      AND s.report_id NOT IN (
+          SELECT unnest(j.report_ids) FROM job j WHERE j.kind = 'label' AND j.state IN ('ready', 'running')
       )
     ORDER BY s.report_id DESC
     """

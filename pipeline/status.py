@@ -57,7 +57,7 @@ class Status:
 
 
 def read(session: Session, *, runs: int = 5) -> Status:
-    """The state of the house, as one consistent reading."""
+    """The state of the house; work that goes on meanwhile may show in one figure and not yet in another."""
     totals = session.execute(
         text(
             "SELECT coalesce(sum(received), 0)::bigint, coalesce(sum(labelled), 0)::bigint, "
@@ -84,7 +84,7 @@ def read(session: Session, *, runs: int = 5) -> Status:
         model=_model(session),
         jobs_ready=open_jobs.get(JobState.READY, 0),
         jobs_running=open_jobs.get(JobState.RUNNING, 0),
-        waiting=_waiting(session),
+        waiting=waiting(session),
         runs=_runs(session, runs),
     )
 
@@ -97,7 +97,7 @@ def _model(session: Session) -> Model | None:
     return Model(version.id, version.foundation, version.promoted_at, len(serving.labels))
 
 
-def _waiting(session: Session) -> list[str]:
+def waiting(session: Session) -> list[str]:
     """Why jobs wait for their environment, each reason once."""
     return list(
         session.scalars(

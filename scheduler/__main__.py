@@ -29,8 +29,8 @@ def main() -> None:
 
     def tick() -> None:
         try:
-            clock.tick(sessions, house)
-        except DatabaseUnavailable as error:
+            clock.tick(sessions, settings.read())  # read anew: a feed may have been added since
+        except (DatabaseUnavailable, settings.InvalidSettings) as error:
             log.warning("the clock stands still: %s", error)  # what is due now is caught up at a later tick
 
     def reconcile() -> None:

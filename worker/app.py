@@ -1,5 +1,6 @@
 """The Celery app: transport only. A message says "there is work of this kind"; the work itself is in Postgres."""
 
+import logging
 from typing import Any
 
 from celery import Celery
@@ -17,6 +18,7 @@ QUEUES = tuple(Queue(name, Exchange(""), routing_key=name) for name in names.Que
 # Read when first used, so that importing this module has no side effects.
 @app.on_configure.connect  # type: ignore[untyped-decorator]
 def configure(sender: Any, **_: object) -> None:
+    logging.getLogger("worker").setLevel(logging.INFO)
     broker = settings.read().broker_url
     sender.conf.update(
         broker_url=broker.get_secret_value() if broker else None,
@@ -42,7 +44,7 @@ def configure(sender: Any, **_: object) -> None:
         # Nobody listens to worker events or sends remote commands; without them Redis stays empty when idle.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        # Our own logging is set up by the process that starts the worker.
+        # Celery's own chatter stays at the level of the command line; what our jobs did is always worth a line.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )

@@ -12,7 +12,7 @@ from models.errors import ModelError
 from pipeline import jobs
 from pipeline.database import DatabaseUnavailable, Sessions
 from pipeline.errors import NightreadError
-from pipeline.feeds.fhir_ndjson import FeedFolderMissing
+from pipeline.feeds.record import FeedFolderMissing
 from pipeline.jobs import Claim, LeaseLost, Terms
 
 log = logging.getLogger(__name__)

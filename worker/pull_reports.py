@@ -37,22 +37,23 @@ def _pull(sessions: Sessions, settings: Settings, held: Claim, terms: Terms) -> 
     with sessions.begin() as session:
         pulls.register(session, name, feed)
         cursor = session.get_one(Feed, name).cursor
+        outcomes: Counter[str] = Counter(jobs.outcome_so_far(session, held))
     reader = READERS[FeedKind(feed.kind)](
         feed.path,
         cursor,
         wants=Wants(codes=feed.codes, modalities=feed.modalities),
         max_text_bytes=settings.max_report_bytes,
     )
-    outcomes: Counter[str] = Counter()
     for chunk in _chunks(reader, settings.pull_chunk):
         stands = reader.cursor()
         for turn in while_database_is_away(terms):
             with turn, sessions.begin() as session:
-                jobs.renew(session, held, terms)  # in the same transaction: who lost the lease stores nothing
                 stored = reports.store(
                     session, session.get_one(Feed, name), chunk, cursor=stands, sizes=JobSizes.of(settings)
                 )
-        outcomes.update(stored)
+                # In the same transaction: who lost the lease stores nothing, and a killed pull's counts stay.
+                jobs.report_outcome(session, held, dict(outcomes + stored), terms)
+        outcomes += stored
         log.info("feed %s: %d records read", name, outcomes.total())
     with sessions.begin() as session:
         jobs.finish(session, held, dict(outcomes))

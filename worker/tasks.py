@@ -1,5 +1,6 @@
 """The tasks: each runs the next job of its kind, then passes the message on; one that finds no job ends the chain."""
 
+from pipeline import settings
 from pipeline.names import Task
 from worker import label_reports, pull_reports, runtime
 from worker.app import app
@@ -7,7 +8,8 @@ from worker.app import app
 
 @app.task(name=Task.PULL)  # type: ignore[untyped-decorator]
 def pull() -> None:
-    if pull_reports.run_next(runtime.sessions(), runtime.settings(), worker=runtime.name()):
+    # Read anew: a feed may have been added since this process began.
+    if pull_reports.run_next(runtime.sessions(), settings.read(), worker=runtime.name()):
         pull.apply_async()
 
 

@@ -23,7 +23,13 @@ BEGIN
     IF columns IS NULL THEN
         RAISE EXCEPTION 'label set % has no labels', wanted;
     END IF;
-    DROP VIEW IF EXISTS report_labels;
+    BEGIN
+        DROP VIEW IF EXISTS report_labels;
+    EXCEPTION WHEN dependent_objects_still_exist THEN
+        -- The constraint's name is what the application shows of an error.
+        RAISE EXCEPTION 'other views depend on report_labels; drop them first and make them again afterwards'
+            USING ERRCODE = 'dependent_objects_still_exist', CONSTRAINT = 'views_depend_on_report_labels';
+    END;
     EXECUTE format($view$
         CREATE VIEW report_labels AS
         SELECT c.report_id, c.site, c.source_system, c.source_id, c.version, c.accession, c.patient, c.study_at,

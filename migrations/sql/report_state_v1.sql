@@ -26,9 +26,10 @@ LEFT JOIN LATERAL (
 ) visible ON true
 LEFT JOIN LATERAL (
     SELECT j.id FROM job j
-    WHERE j.state = 'dead' AND j.report_ids @> ARRAY[r.id] AND j.model_version_id = serving.id
+    WHERE r.withdrawn_at IS NULL AND visible.model_version_id IS DISTINCT FROM serving.id
+      AND j.state = 'dead' AND j.report_ids @> ARRAY[r.id] AND j.model_version_id = serving.id
     ORDER BY j.id DESC LIMIT 1
-) dead ON r.withdrawn_at IS NULL
+) dead ON true
 WHERE r.is_current;
 
 COMMENT ON VIEW report_state IS 'Where each current report version stands: labelled, pending, dead or withdrawn.';

@@ -585,6 +585,8 @@ def upgrade() -> None:
     op.create_index("ix_finding_label_id", "finding", ["label_id"], unique=False)
     for view in VIEWS:
         op.execute(sql(f"{view}_v1"))
+    op.execute("COMMENT ON TABLE alembic_version IS 'Revision of this schema; Alembic keeps it.'")
+    op.execute("COMMENT ON COLUMN alembic_version.version_num IS 'The revision.'")
     op.execute(sql("generate_report_labels_v1"))
     op.execute(sql("grants_v1"))
 

@@ -1,18 +1,19 @@
 """`demo`: the whole job on a made-up feed, and what to do next."""
 
+import shlex
+import sys
 from pathlib import Path
 
 import typer
-from rich.panel import Panel
 
 from nightread import console, demo
 from nightread.commands.reports import print_status
 from nightread.commands.shared import Home, settings
 from nightread.commands.sql import print_answer
 from nightread.house import opened
-from pipeline import settings as house_settings
 from pipeline import status
 from pipeline.names import Role
+from pipeline.settings import FILE_NAME
 
 app = typer.Typer()
 
@@ -54,19 +55,20 @@ def show_demo(home: Home = None) -> None:
             console.out.print(f"\n[bold]{question}[/]")
             console.out.print(query, style="dim", markup=False)
             print_answer(house.urls[role], role, query)
-    console.out.print(Panel(_next_steps(own.home), title="Go on with", title_align="left"), markup=True)
+    console.out.print("\n[bold]Go on with[/]")
+    console.out.print(_next_steps(own.home), markup=False, soft_wrap=True)
 
 
 def _next_steps(home: Path) -> str:
-    at = f"export NIGHTREAD_HOME={home}"
     return "\n".join(
         (
-            at,
-            "nightread status                     where everything stands",
-            'nightread sql "SELECT * FROM report_labels LIMIT 3"',
-            'nightread sql --role reader "SELECT * FROM finding_words LIMIT 20"',
-            "nightread up                         scheduler and workers in the foreground; then, elsewhere:",
-            "nightread pull --wait                pull at once instead of at night",
-            f"your own reports: see the README and {house_settings.FILE_NAME}; all that you saw here is made up",
+            f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH",
+            f"  export NIGHTREAD_HOME={shlex.quote(str(home))}",
+            '  nightread sql "SELECT * FROM report_labels LIMIT 1"',
+            '  nightread sql --role reader "SELECT label, word, weight FROM finding_words WHERE report_id = 1"',
+            "  nightread status            # where everything stands",
+            "  nightread up                # scheduler and workers in the foreground; then, in another terminal:",
+            "  nightread pull --wait       # pull at once instead of at night",
+            f"For your own reports see the README and {home / FILE_NAME}. All that you saw here is made up.",
         )
     )

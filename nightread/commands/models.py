@@ -60,6 +60,8 @@ def train(
         f"{len(file.rows)} reports, {len(file.labels)} labels; "
         + ", ".join(f"{count} {split}" for split, count in made.reports.items())
     )
+    if made.splits_kept:
+        console.out.print(f"{made.splits_kept} reports keep the split that they were first imported with.")
     if file.ignored_columns:
         console.out.print(f"Columns that are no labels: {', '.join(file.ignored_columns)}", markup=False)
     if made.gate is not None:

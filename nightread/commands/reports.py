@@ -66,12 +66,9 @@ def show_status(as_json: AsJson = False, home: Home = None) -> None:
 
 
 def _say_who_works(house: House, what: str) -> None:
-    try:
-        with crew.exclusive(house.settings.home):
-            by = "the workers will see to it" if not house.embedded else "`nightread up` will see to it, or use --wait"
-    except crew.AlreadyUp:
-        by = "the workers see to it now"
-    console.out.print(f"{what} {by[0].upper()}{by[1:]}.", markup=False)
+    at_work = not house.embedded or crew.is_up(house.settings.home)
+    by = "The workers see to it." if at_work else "`nightread up` will see to it; with --wait this command does."
+    console.out.print(f"{what} {by}", markup=False)
 
 
 def print_status(now: Status, house_settings: Settings) -> None:
@@ -86,7 +83,11 @@ def print_status(now: Status, house_settings: Settings) -> None:
     if now.model is None:
         console.out.print("Model: none serves yet; run `nightread train … --promote`.")
     else:
-        since = f" since {now.model.promoted_at:%Y-%m-%d %H:%M %Z}" if now.model.promoted_at else ""
+        since = (
+            f" since {now.model.promoted_at.astimezone(house_settings.zone):%Y-%m-%d %H:%M}"
+            if now.model.promoted_at
+            else ""
+        )
         console.out.print(
             f"Model: version {now.model.version} ({now.model.foundation}), {now.model.labels} labels{since}.",
             markup=False,

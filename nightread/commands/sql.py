@@ -19,6 +19,9 @@ from pipeline.names import Role
 
 app = typer.Typer()
 
+# Columns that would get less than this are shown below each other, a table per row.
+NARROWEST = 8
+
 
 class Reading(StrEnum):
     ANALYST = "analyst"
@@ -55,8 +58,12 @@ def sql(
         wanted = ROLES[role]
         if query is None:
             sys.stdout.write(f"{house.urls[wanted]}\n")
-            if house.embedded:
-                console.err.print("(answers while `nightread up` runs)", style="dim")
+            console.err.print(
+                "(answers while `nightread up` runs)"
+                if house.embedded
+                else f"(give {wanted} a login of its own and name it NIGHTREAD_{role.upper()}_DATABASE_URL)",
+                style="dim",
+            )
             return
         columns, rows = _ask(house.urls[wanted], wanted, query)
     if as_csv:
@@ -74,10 +81,18 @@ def print_answer(url: str, role: Role, query: str) -> None:
 
 def _print_table(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     # Names and values are data: square brackets in them are no markup.
-    table = Table(*map(escape, columns))
-    for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
-    console.out.print(table)
+    shown = [["" if value is None else escape(str(value)) for value in row] for row in rows]
+    if len(columns) * NARROWEST > console.out.width:
+        for number, row in enumerate(shown, 1):
+            record = Table("column", f"row {number}")
+            for name, value in zip(columns, row, strict=True):
+                record.add_row(escape(name), value)
+            console.out.print(record)
+    else:
+        table = Table(*map(escape, columns))
+        for row in shown:
+            table.add_row(*row)
+        console.out.print(table)
     console.out.print(f"{len(rows)} rows", style="dim")
 
 

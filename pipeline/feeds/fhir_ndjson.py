@@ -13,21 +13,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import NightreadError
 from pipeline.feeds.fhir_report import RESOURCE_TYPE, read_deletions, read_report
 from pipeline.feeds.fhir_types import RESOURCE_TYPES
 from pipeline.feeds.growing_lines import GrowingFile, Line, Look, Trouble, identity, settled
-from pipeline.feeds.record import Item, Reason, Unreadable, Wants
+from pipeline.feeds.record import FeedFolderMissing, Item, Reason, Unreadable, Wants
 
 SUFFIXES = (".ndjson", ".ndjson.gz")
 DELETED = "deleted"
 # A line holds the text in base64 beside narrative, PDF and the rest; what is longer is nobody's report.
 _LEAST_LINE_BYTES = 16 << 20
 _LINE_FACTOR = 8
-
-
-class FeedFolderMissing(NightreadError):
-    """The folder that a feed should read is not there or may not be listed."""
 
 
 class FhirNdjson:

@@ -8,9 +8,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pipeline.errors import NightreadError
+
+
+class FeedFolderMissing(NightreadError):
+    """The folder that a feed should read is not there or may not be listed; it may come back."""
+
 
 class Reason(StrEnum):
-    """Why a place in a feed could not be read; kept in the quarantine row, shown by `nightread feeds`."""
+    """Why a place in a feed could not be read; kept in the quarantine row."""
 
     BROKEN_JSON = "broken-json"
     WRONG_TYPE = "wrong-type"

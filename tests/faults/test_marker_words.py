@@ -298,8 +298,6 @@ def _commands(stage: Stage, markers: Markers, folder: Path) -> dict[str, bytes]:
         ["label"],
         ["train", "--annotations", str(doubled), "--foundation", "nothing"],
         ["sql", "--role", "analyst", "SELECT text FROM report"],
-        ["sql", "--role", "analyst", "SELECT * FROM finding_words"],
-        ["sql", "--csv", "SELECT * FROM report_findings"],
     ]
     found = {}
     environment = {key: value for key, value in stage.processes.environment.items() if "FEEDS" in key}

@@ -27,6 +27,8 @@ def test_redis_killed_and_started_again(stage: Stage):
     stage.hold("predicting")
     stage.receive(texts(8))
     stage.held("predicting")
+    # It has its next message in hand, and will acknowledge it to a Redis that is gone. Celery alone goes deaf by that.
+    stage.until(lambda: stage.redis().hlen("unacked"), "the worker's next message in its hand")
     stage.kill_server("redis-server")
     stage.release("predicting")
     # The work in hand needs no Redis.

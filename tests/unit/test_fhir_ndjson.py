@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.feeds import READERS, FeedKind
-from pipeline.feeds.fhir_ndjson import FeedFolderMissing, FhirNdjson
+from pipeline.feeds.fhir_ndjson import FhirNdjson
 from pipeline.feeds.fhir_report import read_deletions, read_report
 from pipeline.feeds.fhir_time import instant
-from pipeline.feeds.record import Item, Reason, Record, Skipped, SkipReason, Unreadable, Wants
+from pipeline.feeds.record import FeedFolderMissing, Item, Reason, Record, Skipped, SkipReason, Unreadable, Wants
 from pipeline.feeds.report_text import content_type, from_html
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fhir"
