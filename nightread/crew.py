@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,8 @@ import psutil
 
 from nightread import servers
 from nightread.house import House
+from pipeline import jobs
+from pipeline.database import DatabaseUnavailable
 from pipeline.errors import NightreadError
 from pipeline.names import Queue
 
@@ -38,18 +41,27 @@ class AlreadyUp(NightreadError):
     """Another `nightread up` serves this home."""
 
 
+class Member(StrEnum):
+    """The processes of a crew."""
+
+    SCHEDULER = "scheduler"
+    INTAKE = "intake"
+    LABEL = "label"
+
+
 @dataclass
 class Crew:
     """Running children by name; a child that dies is started again."""
 
     house: House
     logs: Path | None
-    children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    died_at: dict[str, float] = field(default_factory=dict)
+    members: Collection[Member]
+    children: dict[Member, subprocess.Popen[bytes]] = field(default_factory=dict)
+    died_at: dict[Member, float] = field(default_factory=dict)
     servers_seen_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
-        for name in commands(self.house.settings.label_workers):
+        for name in self.members:
             self._start(name)
 
     def look_after(self) -> None:
@@ -95,13 +107,12 @@ class Crew:
             try:
                 child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("%s did not stop in time; its jobs return with their leases", name)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                log.warning("%s did not stop in time; its jobs are given back", name)
+                _end(self.house, psutil.Process(child.pid))
                 child.wait()
         _record(self.house, {})
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: Member) -> None:
         command = commands(self.house.settings.label_workers)[name]
         log_file: IO[bytes] | None = None
         if self.logs is not None:
@@ -123,12 +134,12 @@ class Crew:
         _record(self.house, self.children)
 
 
-def commands(label_workers: int) -> dict[str, list[str]]:
+def commands(label_workers: int) -> dict[Member, list[str]]:
     """The command line of each process; on other machines workers are started with the same ones."""
     return {
-        "scheduler": [sys.executable, "-m", "scheduler"],
-        "intake": _worker(Queue.INTAKE, 1),
-        "label": _worker(Queue.LABEL, label_workers),
+        Member.SCHEDULER: [sys.executable, "-m", "scheduler"],
+        Member.INTAKE: _worker(Queue.INTAKE, 1),
+        Member.LABEL: _worker(Queue.LABEL, label_workers),
     }
 
 
@@ -173,10 +184,10 @@ def exclusive(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def at_work(house: House, *, logs: Path | None) -> Iterator[Crew]:
+def at_work(house: House, *, logs: Path | None, members: Collection[Member] = tuple(Member)) -> Iterator[Crew]:
     """A crew for as long as the body runs; what a killed predecessor left running is ended first."""
     end_leftovers(house)
-    crew = Crew(house, logs)
+    crew = Crew(house, logs, members)
     try:
         crew.start()
         yield crew
@@ -185,11 +196,11 @@ def at_work(house: House, *, logs: Path | None) -> Iterator[Crew]:
 
 
 @contextmanager
-def someone_at_work(house: House) -> Iterator[Callable[[], None]]:
+def someone_at_work(house: House, *members: Member) -> Iterator[Callable[[], None]]:
     """For commands that wait: yields what to call at every look, so that somebody works all the while.
 
-    Whoever has the crew keeps it; when nobody has, or they leave, it is ours. With the hospital's own servers
-    the workers may be on any machine, so nobody but `up` starts them.
+    Whoever has the crew keeps it; when nobody has, or they leave, it is ours, with the members that are
+    needed. With the hospital's own servers the workers may be on any machine, so nobody but `up` starts them.
     """
     with ExitStack() as stack:
         crew: Crew | None = None
@@ -201,7 +212,7 @@ def someone_at_work(house: House) -> Iterator[Callable[[], None]]:
             elif house.embedded:
                 with contextlib.suppress(AlreadyUp):
                     stack.enter_context(exclusive(house.settings.home))
-                    crew = stack.enter_context(at_work(house, logs=house.settings.home / "logs"))
+                    crew = stack.enter_context(at_work(house, logs=house.settings.home / "logs", members=members))
 
         look_after()
         yield look_after
@@ -221,18 +232,31 @@ def end_leftovers(house: House) -> None:
             process = psutil.Process(entry["pid"])
             if process.create_time() != entry["created"]:
                 continue  # the number belongs to someone else by now
-            family = [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
         log.warning("ending %s (process %d), left by a crew that was killed", entry["name"], process.pid)
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(family, timeout=10)
+        _end(house, process)
     file.unlink()
 
 
-def _record(house: House, children: dict[str, subprocess.Popen[bytes]]) -> None:
+def _end(house: House, process: psutil.Process) -> None:
+    """Kill a process with its children, and give back the jobs that they held: no need to wait for a lease."""
+    family = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    gone = [jobs.worker_name(member.pid) for member in family if member not in alive]
+    try:
+        with house.sessions.begin() as session:
+            jobs.give_back_all_of(session, gone)
+    except DatabaseUnavailable as error:
+        log.warning("their jobs return with their leases: %s", error)
+
+
+def _record(house: House, children: Mapping[Member, subprocess.Popen[bytes]]) -> None:
     entries = []
     for name, child in children.items():
         with contextlib.suppress(psutil.NoSuchProcess):

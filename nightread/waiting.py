@@ -5,6 +5,7 @@ import time
 from sqlalchemy import func, select
 
 from nightread import console, crew
+from nightread.crew import Member
 from nightread.house import House
 from pipeline import jobs, labelling, status
 from pipeline.errors import NightreadError
@@ -22,7 +23,7 @@ def for_pulls(house: House, names: list[str]) -> None:
     """Wait for the feeds' newest pulls, at work ourselves if nobody is. Raises `NotDone` saying why one failed."""
     newest = select(func.max(Job.id)).where(Job.kind == JobKind.PULL, Job.feed.in_(names)).group_by(Job.feed)
     with (
-        crew.someone_at_work(house) as look_after,
+        crew.someone_at_work(house, Member.SCHEDULER, Member.INTAKE) as look_after,
         console.tracked(f"pulling {', '.join(names)}", total=len(names)) as shown,
     ):
         while True:
@@ -47,7 +48,10 @@ def for_pulls(house: House, names: list[str]) -> None:
 def for_labels(house: House) -> None:
     """Wait until every label job is finished, at work ourselves if nobody is. Raises `NotDone` if nothing can serve."""
     most = 0
-    with crew.someone_at_work(house) as look_after, console.tracked("labelling reports") as shown:
+    with (
+        crew.someone_at_work(house, Member.SCHEDULER, Member.LABEL) as look_after,
+        console.tracked("labelling reports") as shown,
+    ):
         while True:
             with house.sessions.begin() as session:
                 left = jobs.unfinished_reports(session)

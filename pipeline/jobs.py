@@ -4,6 +4,7 @@ Every function works in the caller's transaction. A claim raises the job's epoch
 job afterwards checks that epoch, so a worker that lost its lease writes nothing.
 """
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -196,6 +197,20 @@ def give_back(session: Session, held: Claim, reason: str, terms: Terms) -> None:
         waits=min(waits, 1000),
         not_before=func.now() + wait(waits, terms),
         error=reason,
+    )
+
+
+def worker_name(process: int) -> str:
+    """Host and process, as a claim records who holds it."""
+    return f"{socket.gethostname()}:{process}"
+
+
+def give_back_all_of(session: Session, workers: Sequence[str]) -> None:
+    """Give back the jobs of workers that are known to be dead, and not by their work. The attempt does not count."""
+    session.execute(
+        update(Job)
+        .where(Job.state == JobState.RUNNING, Job.worker.in_(workers))
+        .values(state=JobState.READY, lease_until=None, attempts=Job.attempts - 1, epoch=Job.epoch + 1)
     )
 
 

@@ -5,7 +5,6 @@ fork would share, and loads no torch (which does not survive a fork, and whose l
 """
 
 import os
-import socket
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from billiard import current_process
 
 from pipeline import settings as house
 from pipeline.database import Sessions, engine
+from pipeline.jobs import worker_name
 from pipeline.labelling import ServingModel
 from pipeline.names import Role
 
@@ -36,8 +36,8 @@ def sessions() -> Sessions:
 
 
 def name() -> str:
-    """Host and process, as written into the jobs this process claims."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """What this process is called in the jobs that it claims."""
+    return worker_name(os.getpid())
 
 
 _loaded: dict[str, "Classifier"] = {}
