@@ -154,7 +154,7 @@ def test_a_pull_that_breaks_off_goes_on_behind_its_last_chunk(
     assert "words" not in job.error
     assert sorted(texts(house)) == ["r0", "r1"]
     job = pull(house, pull_chunk=2)
-    assert (job.state, job.outcome) == ("done", {"new": 3})
+    assert (job.state, job.outcome) == ("done", {"new": 5})
     assert chunks == [2, 2, 2, 1]
     assert sorted(texts(house)) == ["r0", "r1", "r2", "r3", "r4"]
     assert house.value("SELECT count(*) FROM report") == 5
