@@ -31,7 +31,7 @@ from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
 
 if TYPE_CHECKING:
-    from conftest import HouseUnderTest
+    from under_test import HouseUnderTest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120  # far more than anything here takes; whoever runs into it gets a dump

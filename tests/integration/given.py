@@ -15,7 +15,7 @@ from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
 
 if TYPE_CHECKING:
-    from conftest import HouseUnderTest
+    from under_test import HouseUnderTest
 
 MONDAY = datetime(2024, 3, 4, 2, tzinfo=UTC)
 SIZES = JobSizes(reports=64, attempts=3)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from conftest import HouseUnderTest
 from given import feed_folder, stored
+from under_test import HouseUnderTest
 
 from scheduler import clock
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import TINY_TEXTS, HouseUnderTest
 from given import feed_folder, fhir, record, store, stored
 from sqlalchemy import text
+from under_test import TINY_TEXTS, HouseUnderTest
 
 from nightread import cli
 from nightread.servers.processes import mark_of, marked

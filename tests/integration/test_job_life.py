@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import HouseUnderTest
 from given import stored
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from under_test import HouseUnderTest
 
 from pipeline import jobs
 from pipeline.database import DatabaseFailed

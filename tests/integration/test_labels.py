@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HouseUnderTest
 from given import MONDAY, record, store, stored
 from sqlalchemy import text
+from under_test import HouseUnderTest
 
 from models.classifier import Classifier, Finding, Prediction
 from models.errors import ArtifactError, DeviceError, ReadingError

@@ -15,8 +15,8 @@ import psycopg2
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from conftest import HouseUnderTest
 from sqlalchemy import Connection, create_engine, make_url, text
+from under_test import HouseUnderTest
 
 import migrations
 from migrations import SchemaBehind

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HouseUnderTest
 from given import feed_folder, fhir, record
 from sqlalchemy import text
+from under_test import HouseUnderTest
 
 from pipeline import pulls, reports
 from pipeline.feeds import READERS, FeedKind

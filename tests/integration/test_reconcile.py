@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from conftest import HouseUnderTest
 from given import MONDAY, SIZES, record, store, stored
 from sqlalchemy import text
+from under_test import HouseUnderTest
 
 from pipeline import findings, jobs, labelling, model_versions
 from pipeline.findings import Labelled

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import HouseUnderTest
 from given import MONDAY, SIZES, record, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from under_test import HouseUnderTest
 
 from pipeline import reports
 from pipeline.database import DatabaseFailed
