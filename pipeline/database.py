@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 from sqlalchemy import Engine, Row, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -74,7 +75,7 @@ def engine(url: str, role: Role | None = None) -> Engine:
                 try:
                     if login != role:
                         cursor.execute(f'SET ROLE "{role}"')
-                except psycopg2.Error:
+                except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidParameterValue):
                     raise RoleRefused(
                         f"{login} may not act as {role}: run `nightread migrate`, or let an administrator "
                         f'run GRANT {role} TO "{login}"'

@@ -27,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The fault tests' workers stay for the rest of the session and would take other tests' jobs.
+    items.sort(key=lambda item: "faults" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def transport(request: pytest.FixtureRequest) -> str:
     chosen: str = request.config.getoption("--transport")
