@@ -129,7 +129,7 @@ class Stage:
         ]  # fmt: skip
         with self.house.sessions.begin() as session:
             pulls.register(session, FEED, feed)
-            session.flush()
+        with self.house.sessions.begin() as session:  # apart, as a pull does it: a feed's row is locked last
             row = session.get_one(Feed, FEED)
             reports.store(session, row, records, cursor=row.cursor, sizes=JobSizes(reports=job_size, attempts=attempts))
 
