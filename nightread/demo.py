@@ -15,10 +15,10 @@ from pipeline.settings import FILE_NAME, Settings, file_for
 from pipeline.tables import ModelVersion, Stage
 
 FEED = "made-up"
-REPORTS, ANNOTATED, CORPUS = 300, 600, 2_000
+REPORTS, ANNOTATED, CORPUS = 300, 1_500, 4_000
 PIECES = 8_000
 # An encoder that starts from nothing needs a far higher rate than one that only adapts.
-EPOCHS, LEARNING_RATE = 4, 2e-3
+EPOCHS, LEARNING_RATE = 6, 2e-3
 # Feed, annotations and corpus are different reports of one made-up hospital.
 FEED_SEED, ANNOTATIONS_SEED, CORPUS_SEED = 1, 2, 3
 FOUNDATION = "made-up-foundation"
