@@ -11,7 +11,8 @@ from pipeline import names, settings
 app = Celery("nightread", include=["worker.tasks"], task_cls="worker.delivery:Task")
 
 # Messages go to a queue by name through the default exchange. Any other exchange keeps its bindings in Redis,
-# and after a FLUSHALL messages would vanish until every process reconnects.
+# and after a FLUSHALL messages would vanish until every process reconnects. (Celery still declares a binding of its
+# own in Redis; nobody publishes through it.)
 QUEUES = tuple(Queue(name, Exchange(""), routing_key=name) for name in names.Queue)
 
 
