@@ -11,7 +11,6 @@ from sqlalchemy import text
 import migrations
 from nightread import servers
 from pipeline.database import Sessions, engine
-from pipeline.jobs import Terms
 from pipeline.labelling import JobSizes
 from pipeline.names import Role
 from pipeline.settings import Settings
@@ -32,10 +31,6 @@ class House:
     @property
     def sizes(self) -> JobSizes:
         return JobSizes.of(self.settings)
-
-    @property
-    def terms(self) -> Terms:
-        return Terms.of(self.settings)
 
     def environment(self) -> dict[str, str]:
         """What a worker or scheduler process of this house must find in its environment. Holds passwords."""

@@ -45,10 +45,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Terms:
-    """How long a lease lasts, how often work is tried and how long a failed environment is waited for."""
+    """How long a lease lasts, and how long a failed environment is waited for."""
 
     lease: timedelta
-    attempts: int
     first_wait: timedelta
     longest_wait: timedelta
 
@@ -56,7 +55,6 @@ class Terms:
     def of(cls, settings: Settings) -> "Terms":
         return cls(
             lease=timedelta(seconds=settings.lease_seconds),
-            attempts=settings.attempts,
             first_wait=timedelta(seconds=settings.wait_seconds),
             longest_wait=timedelta(seconds=settings.longest_wait_seconds),
         )

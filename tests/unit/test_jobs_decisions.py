@@ -13,7 +13,6 @@ from pipeline.settings import Settings
 def terms(*, first: float = 5, longest: float = 300) -> Terms:
     return Terms(
         lease=timedelta(seconds=120),
-        attempts=3,
         first_wait=timedelta(seconds=first),
         longest_wait=timedelta(seconds=longest),
     )
@@ -44,8 +43,8 @@ def test_waits_never_shrink(times: int, first: float, longest: float) -> None:
 
 
 def test_terms_come_from_the_settings() -> None:
-    settings = Settings(lease_seconds=60, attempts=5, wait_seconds=1, longest_wait_seconds=9)
-    assert Terms.of(settings) == Terms(timedelta(seconds=60), 5, timedelta(seconds=1), timedelta(seconds=9))
+    settings = Settings(lease_seconds=60, wait_seconds=1, longest_wait_seconds=9)
+    assert Terms.of(settings) == Terms(timedelta(seconds=60), timedelta(seconds=1), timedelta(seconds=9))
 
 
 def test_one_report_has_no_halves() -> None:
