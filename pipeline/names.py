@@ -8,6 +8,14 @@ class JobKind(StrEnum):
     LABEL = "label"
 
 
+class FeedKind(StrEnum):
+    """The word that a feed's settings use for its format."""
+
+    FHIR_NDJSON = "fhir-ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 class Queue(StrEnum):
     """One Celery queue per kind of machine: `intake` needs no torch, `label` wants a GPU."""
 

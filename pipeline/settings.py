@@ -4,13 +4,14 @@ They come, the first found winning, from `NIGHTREAD_*` environment variables, a 
 `nightread.toml` in the home (or, if the home has none, in the current folder).
 """
 
+import codecs
 import difflib
 import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
@@ -22,12 +23,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import NightreadError
+from pipeline.names import FeedKind
 
 PREFIX = "NIGHTREAD_"
 FILE_NAME = "nightread.toml"
@@ -51,7 +52,53 @@ def _known_cron(expression: str) -> str:
     return expression
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{name!r} is no IANA time zone; use a name such as Asia/Seoul") from None
+    return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"{name!r} is no encoding that Python knows; use a name such as utf-8 or cp949") from None
+    return name
+
+
+def _pattern(expression: str) -> str:
+    try:
+        compiled = re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"{expression!r} is no regular expression: {error}") from None
+    if compiled.search(""):
+        raise ValueError(f"{expression!r} matches nothing at all, so it would hold back every report")
+    return expression
+
+
 Cron = Annotated[str, AfterValidator(_known_cron)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class Columns(BaseModel):
+    """Which column of a CSV or Parquet feed holds what. One that is not named is not read; two have to be there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source_id: str = Field(default="id", min_length=1, description="The report's id in its source system.")
+    text: str = Field(default="text", min_length=1, description="The report.")
+    updated_at: str | None = Field(default=None, description="When the source last changed it.")
+    withdrawn: str | None = Field(default=None, description="True, 1, yes, Y or deleted: the report was withdrawn.")
+    accession: str | None = Field(default=None, description="Accession number.")
+    patient: str | None = Field(default=None, description="Pseudonym of the patient.")
+    study_at: str | None = Field(default=None, description="When the study was made.")
+    issued_at: str | None = Field(default=None, description="When the report was issued.")
+    code: str | None = Field(default=None, description="Code of the examination; `codes` asks for some of them.")
+    modality: str | None = Field(default=None, description="Modality; `modalities` asks for some of them.")
 
 
 class FeedSettings(BaseModel):
@@ -59,15 +106,37 @@ class FeedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["fhir-ndjson"] = "fhir-ndjson"
+    kind: FeedKind = Field(default=FeedKind.FHIR_NDJSON, description="Format: fhir-ndjson, csv or parquet.")
     path: Path = Field(description="Folder that the hospital's export grows in.")
     site: str = Field(min_length=1, description="Hospital the reports come from.")
     source_system: str = Field(default="fhir", min_length=1, description="System that numbers the reports.")
     schedule: Cron = Field(default="0 1 * * *", description="Cron expression, in the feed's time zone.")
+    timezone: Zone | None = Field(default=None, description="The feed's time zone; unset: the hospital's.")
     codes: frozenset[str] = Field(default=frozenset(), description="Wanted report codes; none named: all.")
     modalities: frozenset[str] = Field(
         default=frozenset(), description="Wanted category codes such as CT; none named: all."
     )
+    columns: Columns = Field(default=Columns(), description="Columns of a CSV or Parquet feed.")
+    encoding: Encoding = Field(default="utf-8", description="Encoding of a CSV feed, e.g. cp949.")
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="Delimiter of a CSV feed.")
+    record_numbers: tuple[Pattern, ...] = Field(
+        default=(), description="Regular expressions of the hospital's own record numbers, which identify patients."
+    )
+    quiet_nights: int = Field(
+        default=0, ge=0, description="Scheduled pulls in a row that may bring nothing before that is an alert."
+    )
+
+    @model_validator(mode="after")
+    def _columns_belong_to_tables(self) -> "FeedSettings":
+        if self.kind is FeedKind.FHIR_NDJSON:
+            for name in ("columns", "encoding", "delimiter"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} belongs to feeds of kind csv or parquet; remove it or name the kind")
+        return self
+
+    def zone(self, house: ZoneInfo) -> ZoneInfo:
+        """The feed's time zone, in a house whose own is `house`."""
+        return ZoneInfo(self.timezone) if self.timezone else house
 
 
 class Settings(BaseSettings):
@@ -98,7 +167,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(
         default=None, description="Folder of model artifacts, shared by all workers; unset: HOME/models."
     )
-    timezone: str = Field(default="UTC", description="The hospital's time zone (IANA name) for schedules.")
+    timezone: Zone = Field(default="UTC", description="The hospital's time zone (IANA name) for schedules.")
     feeds: dict[Annotated[str, Field(pattern=FEED_NAME)], FeedSettings] = Field(default_factory=dict)
     label_job_size: int = Field(default=64, ge=1, le=1024, description="Reports per label job.")
     label_workers: int = Field(default=1, ge=1, description="Label processes of `up`: one per GPU.")
@@ -110,15 +179,6 @@ class Settings(BaseSettings):
     longest_wait_seconds: float = Field(default=300, gt=0, description="Longest such wait.")
     poll_seconds: float = Field(default=5, gt=0, description="The scheduler looks for work at least so often.")
     reconcile_schedule: Cron = Field(default="0 5 * * *", description="Cron of the reconciling query.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{name!r} is no IANA time zone; use a name such as Asia/Seoul") from None
-        return name
 
     @model_validator(mode="after")
     def _servers_come_together(self) -> "Settings":

@@ -7,11 +7,11 @@ from itertools import islice
 
 from pipeline import jobs, pulls, reports
 from pipeline.database import Sessions
-from pipeline.feeds import READERS, FeedKind
+from pipeline.feeds import READERS
 from pipeline.feeds.record import Item, Reader, Wants
 from pipeline.jobs import Claim, Terms
 from pipeline.labelling import JobSizes
-from pipeline.names import JobKind
+from pipeline.names import FeedKind, JobKind
 from pipeline.settings import Settings
 from pipeline.tables import Feed
 from worker.attempt import attempt, while_database_is_away

@@ -3,18 +3,12 @@
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.feeds.fhir_ndjson import FhirNdjson
 from pipeline.feeds.record import Reader, Wants
-
-
-class FeedKind(StrEnum):
-    """The word that a feed's settings use for its format."""
-
-    FHIR_NDJSON = "fhir-ndjson"
+from pipeline.names import FeedKind
 
 
 class OpenFeed(Protocol):

@@ -12,8 +12,9 @@ from sqlalchemy import text
 from under_test import HouseUnderTest
 
 from pipeline import pulls, reports
-from pipeline.feeds import READERS, FeedKind
+from pipeline.feeds import READERS
 from pipeline.feeds.record import Record, Wants
+from pipeline.names import FeedKind
 from pipeline.settings import Settings
 from worker import pull_reports
 

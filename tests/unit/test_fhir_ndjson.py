@@ -18,12 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.feeds import READERS, FeedKind
+from pipeline.feeds import READERS
 from pipeline.feeds.fhir_ndjson import FhirNdjson
 from pipeline.feeds.fhir_report import read_deletions, read_report
 from pipeline.feeds.fhir_time import instant
 from pipeline.feeds.record import FeedFolderMissing, Item, Reason, Record, Skipped, SkipReason, Unreadable, Wants
 from pipeline.feeds.report_text import content_type, from_html
+from pipeline.names import FeedKind
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fhir"
 ANYTHING = Wants()
