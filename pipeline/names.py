@@ -16,6 +16,14 @@ class FeedKind(StrEnum):
     PARQUET = "parquet"
 
 
+class FailureCause(StrEnum):
+    """Why an attempt at a job ended without its work: what the report did, what the machine did, or silence."""
+
+    WORK = "work"
+    ENVIRONMENT = "environment"
+    SILENCE = "silence"
+
+
 class Queue(StrEnum):
     """One Celery queue per kind of machine: `intake` needs no torch, `label` wants a GPU."""
 
@@ -35,6 +43,12 @@ class EventKind(StrEnum):
     REPORTS_WITHDRAWN = "ReportsWithdrawn"
     REPORTS_LABELLED = "ReportsLabelled"
     MODEL_PROMOTED = "ModelPromoted"
+    MODEL_WITHDRAWN = "ModelWithdrawn"
+    RECORD_RELEASED = "RecordReleased"
+    DEAD_LETTER_RETRIED = "DeadLetterRetried"
+    DEAD_LETTER_DROPPED = "DeadLetterDropped"
+    SCHEDULE_PAUSED = "SchedulePaused"
+    SCHEDULE_RESUMED = "ScheduleResumed"
 
 
 class Role(StrEnum):

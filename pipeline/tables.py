@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipeline.names import EventKind, JobKind
+from pipeline.names import EventKind, FailureCause, JobKind
 
 
 class JobState(StrEnum):
@@ -31,6 +31,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     DEAD = "dead"
+    DROPPED = "dropped"
 
 
 class Stage(StrEnum):
@@ -94,6 +95,9 @@ class Feed(Table):
     cursor: Mapped[dict[str, Any]] = mapped_column(
         server_default=text("'{}'"), comment="Where the reader goes on; moves in the reports' transaction."
     )
+    quiet_nights: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0"), comment="Scheduled pulls in a row that may bring nothing."
+    )
     created_at: Mapped[datetime] = _now("When the feed was first seen; schedules count from here.")
     updated_at: Mapped[datetime | None] = mapped_column(comment="When the cursor last moved.")
 
@@ -123,6 +127,7 @@ class Report(Table):
         Index("ix_report_accession", "accession"),
         Index("ix_report_study_at", "study_at", postgresql_where=text("is_current")),
         Index("ix_report_received_at", "received_at"),
+        Index("ix_report_job_id", "job_id"),
         CheckConstraint("withdrawn_at IS NOT NULL OR text IS NOT NULL", name="has_text"),
         CheckConstraint("version > 0", name="version"),
         {"comment": "De-identified reports, one row per version; the only place where their text is kept."},
@@ -151,6 +156,7 @@ class Report(Table):
     text: Mapped[str | None] = mapped_column(comment="The report; null only if it was withdrawn when first seen.")
     content_hash: Mapped[str] = mapped_column(comment="SHA-256 of everything stored of the record, in hex.")
     feed: Mapped[str] = mapped_column(ForeignKey("feed.name"), comment="Feed it came from.")
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), comment="Pull that brought it; null if released.")
     received_at: Mapped[datetime] = _now("When this version was stored.")
 
 
@@ -164,10 +170,20 @@ class Quarantine(Table):
     id: Mapped[int] = _identity("Quarantined record.")
     feed: Mapped[str] = mapped_column(ForeignKey("feed.name"), comment="Feed it came from.")
     place: Mapped[str] = mapped_column(comment="File and line, or the feed's own way to find it again.")
-    reason: Mapped[str] = mapped_column(comment="Why, as one word, e.g. broken-json.")
+    reason: Mapped[str] = mapped_column(comment="Why, as one word, e.g. broken-json or identifying-data.")
+    kinds: Mapped[list[str]] = mapped_column(
+        server_default=text("'{}'"), comment="Kinds of identifying data that the text held; never the data."
+    )
     source_id: Mapped[str | None] = mapped_column(comment="Id in the source system, if it could be read.")
     record_hash: Mapped[str] = mapped_column(comment="SHA-256 of place, id and time: reading it again adds no row.")
     quarantined_at: Mapped[datetime] = _now("When it was quarantined.")
+    released_at: Mapped[datetime | None] = mapped_column(comment="When someone released it and it was read again.")
+    released_by: Mapped[str | None] = mapped_column(comment="Who released it.")
+    release_note: Mapped[str | None] = mapped_column(comment="Why, in their words.")
+    release_outcome: Mapped[str | None] = mapped_column(comment="What reading it again came to, e.g. new.")
+    released_report_id: Mapped[int | None] = mapped_column(
+        ForeignKey("report.id"), comment="Report version that it became, if it did."
+    )
 
 
 class Event(Table):
@@ -190,6 +206,7 @@ class Job(Table):
         _one_of("kind", JobKind),
         _one_of("state", JobState),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("id <> parent_id", name="parent"),
         # The same work is never open twice; once done it may come again.
         Index("uq_job_open", "key", unique=True, postgresql_where=text("state IN ('ready', 'running')")),
         Index("ix_job_ready", "kind", "priority", "id", postgresql_where=text("state = 'ready'")),
@@ -198,21 +215,24 @@ class Job(Table):
             "ix_job_dead_reports",
             "report_ids",
             postgresql_using="gin",
-            postgresql_where=text("state = 'dead'"),
+            postgresql_where=text("state IN ('dead', 'dropped')"),
         ),
         Index("ix_job_kind_id", "kind", "id"),
+        Index("ix_job_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         {"comment": "Work to do, under way, done or dead-lettered. Celery messages only say that there is some."},
     )
 
     id: Mapped[int] = _identity("Job; older ones are served first within a priority.")
     kind: Mapped[str] = mapped_column(comment="What is to be done.")
     key: Mapped[str] = mapped_column(comment="Unique among open jobs.")
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), comment="Job that it is a half of.")
     feed: Mapped[str | None] = mapped_column(ForeignKey("feed.name"), comment="Feed that a pull reads.")
+    scheduled_at: Mapped[datetime | None] = mapped_column(comment="Scheduled time that it serves; null if asked for.")
     report_ids: Mapped[list[int]] = mapped_column(
         ARRAY(BigInteger), server_default=text("'{}'"), comment="Report versions that a label job reads."
     )
     priority: Mapped[int] = mapped_column(SmallInteger, comment="Smaller is sooner: 0 fresh, 10 relabelling.")
-    state: Mapped[str] = mapped_column(server_default=JobState.READY, comment="ready, running, done or dead.")
+    state: Mapped[str] = mapped_column(server_default=JobState.READY, comment="ready, running, done, dead or dropped.")
     attempts: Mapped[int] = mapped_column(
         SmallInteger, server_default=text("0"), comment="Claims so far; given back if the environment failed."
     )
@@ -238,6 +258,26 @@ class Job(Table):
     finished_at: Mapped[datetime | None] = mapped_column(comment="When it was done or dead-lettered.")
 
 
+class JobFailure(Table):
+    __tablename__ = "job_failure"
+    __table_args__ = (
+        _one_of("cause", FailureCause),
+        Index("ix_job_failure_job_id", "job_id"),
+        {"comment": "Attempts that failed, each with its reason: the history of a dead letter. Append-only."},
+    )
+
+    id: Mapped[int] = _identity("Order of the failures.")
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), comment="Job.")
+    epoch: Mapped[int] = mapped_column(comment="Claim that failed.")
+    cause: Mapped[str] = mapped_column(comment="work, environment (given back) or silence (its worker fell silent).")
+    reason: Mapped[str] = mapped_column(comment="What went wrong; never report text.")
+    worker: Mapped[str | None] = mapped_column(comment="Host and process that had it.")
+    model_version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_version.id"), comment="Model that it read with."
+    )
+    failed_at: Mapped[datetime] = _now("When.")
+
+
 class ScheduleTick(Table):
     __tablename__ = "schedule_tick"
     __table_args__ = ({"comment": "Scheduled times already served: the row is the claim, so two clocks are safe."},)
@@ -245,6 +285,25 @@ class ScheduleTick(Table):
     schedule: Mapped[str] = mapped_column(primary_key=True, comment="Schedule, e.g. pull:NAME.")
     scheduled_at: Mapped[datetime] = mapped_column(primary_key=True, comment="The time it was due.")
     claimed_at: Mapped[datetime] = _now("When a clock served it.")
+    paused: Mapped[bool] = mapped_column(
+        server_default=text("false"), comment="Whether it was let pass because the schedule was paused."
+    )
+
+
+class SchedulePause(Table):
+    __tablename__ = "schedule_pause"
+    __table_args__ = (
+        Index("uq_schedule_pause_open", "schedule", unique=True, postgresql_where=text("resumed_at IS NULL")),
+        {"comment": "Schedules that people paused and resumed."},
+    )
+
+    id: Mapped[int] = _identity("Pause.")
+    schedule: Mapped[str] = mapped_column(comment="Schedule, e.g. pull:NAME; * for all.")
+    paused_at: Mapped[datetime] = _now("Since when.")
+    paused_by: Mapped[str] = mapped_column(comment="Who paused it.")
+    note: Mapped[str | None] = mapped_column(comment="Why, in their words.")
+    resumed_at: Mapped[datetime | None] = mapped_column(comment="Until when; null while it is paused.")
+    resumed_by: Mapped[str | None] = mapped_column(comment="Who resumed it.")
 
 
 class LabelSet(Table):
@@ -272,6 +331,8 @@ class Label(Table):
     name: Mapped[str] = mapped_column(comment="English name; the model's own label.")
     column_name: Mapped[str] = mapped_column(comment="Its column in report_labels.")
     korean_name: Mapped[str | None] = mapped_column(comment="Korean name.")
+    snomed_ct: Mapped[str | None] = mapped_column(comment="SNOMED CT concept id.")
+    radlex: Mapped[str | None] = mapped_column(comment="RadLex id, e.g. RID34539.")
 
 
 class Annotation(Table):
@@ -288,8 +349,25 @@ class Annotation(Table):
     source_id: Mapped[str] = mapped_column(comment="Id in the imported file.")
     text_hash: Mapped[str] = mapped_column(comment="SHA-256 of the normalised text.")
     text: Mapped[str] = mapped_column(comment="The annotated text.")
-    labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger), comment="0 or 1 by label position.")
+    labels: Mapped[list[int]] = mapped_column(
+        ARRAY(SmallInteger), comment="0 or 1 by label position; what the annotators' readings come to."
+    )
     split: Mapped[str] = mapped_column(comment="train, calibration or gate.")
+    imported_at: Mapped[datetime] = _now("When it was first imported.")
+
+
+class AnnotationReading(Table):
+    __tablename__ = "annotation_reading"
+    __table_args__ = ({"comment": "What each annotator said of a report; annotation.labels is what they come to."},)
+
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, comment="Annotated report."
+    )
+    annotator: Mapped[str] = mapped_column(primary_key=True, comment="Who read it.")
+    decides: Mapped[bool] = mapped_column(
+        server_default=text("false"), comment="Whether this reading settles disputes between the others."
+    )
+    labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger), comment="0 or 1 by label position.")
     imported_at: Mapped[datetime] = _now("When it was first imported.")
 
 
@@ -324,7 +402,12 @@ class ModelVersion(Table):
         server_default=text("'{}'"), comment="How it was made: epochs, seed, learning rate, counts."
     )
     created_at: Mapped[datetime] = _now("When it was registered.")
+    created_by: Mapped[str | None] = mapped_column(comment="Who made it.")
     promoted_at: Mapped[datetime | None] = mapped_column(comment="When it last began to serve.")
+    promoted_by: Mapped[str | None] = mapped_column(comment="Who promoted it.")
+    withdrawn_at: Mapped[datetime | None] = mapped_column(comment="When a rollback withdrew it.")
+    withdrawn_by: Mapped[str | None] = mapped_column(comment="Who withdrew it.")
+    stage_note: Mapped[str | None] = mapped_column(comment="Why it was last promoted or withdrawn, in their words.")
 
 
 class FittedOn(Table):

@@ -29,7 +29,7 @@ from pipeline.names import Role
 from pipeline.tables import Table
 
 TEXT_VIEWS = {"report_texts", "finding_words", "note_nlp"}
-APPEND_ONLY = {"event", "classification", "finding", "fitted_on"}
+APPEND_ONLY = {"event", "classification", "finding", "fitted_on", "job_failure"}
 TABLES = {table.name for table in Table.metadata.sorted_tables}
 
 
@@ -329,6 +329,32 @@ def test_up_again_down_and_up(cluster: Cluster) -> None:
     assert rows(url, left) == [("alembic_version",)]
     migrations.upgrade(url)
     assert views(url) >= TEXT_VIEWS
+
+
+def test_what_0002_renames_comes_back_as_it_was(cluster: Cluster) -> None:
+    url = cluster.url(cluster.database("renamed", owner=Role.OWNER))
+
+    def to(revision: str, statement: str, *, up: bool) -> None:
+        with connected(url) as connection:
+            asked = config()
+            asked.attributes["connection"] = connection
+            (command.upgrade if up else command.downgrade)(asked, revision)
+            connection.execute(text(statement))
+            connection.commit()
+
+    kept = "SELECT reason FROM quarantined_records"
+    to(
+        "0001",
+        "INSERT INTO feed (name, kind, site, source_system) VALUES ('f', 'k', 's', 't'); "
+        "INSERT INTO quarantine (feed, place, reason, record_hash) VALUES ('f', 'p', 'identifying-data:e-mail', 'h')",
+        up=True,
+    )
+    to("0002", "UPDATE job SET state = 'dropped'", up=True)
+    assert rows(url, "SELECT reason, kinds FROM quarantined_records") == [("identifying-data", ["e-mail"])]
+    to("0001", kept, up=False)
+    assert rows(url, kept) == [("identifying-data:e-mail",)]
+    to("head", kept, up=True)
+    assert rows(url, "SELECT kinds FROM quarantine") == [(["e-mail"],)]
 
 
 def test_a_database_that_is_behind_is_refused_with_the_way_out(cluster: Cluster) -> None:

@@ -1,0 +1,21 @@
+-- Work that was given up and that nobody has retried or dropped yet.
+CREATE OR REPLACE VIEW dead_letters AS
+SELECT j.id AS job, j.kind, j.feed, one.report_id, j.model_version_id AS model_version, j.error AS reason,
+       j.attempts, j.finished_at AS dead_since,
+       (
+           WITH RECURSIVE line AS (
+               SELECT j.id AS job, j.parent_id
+               UNION ALL
+               SELECT p.id, p.parent_id FROM line JOIN job p ON p.id = line.parent_id
+           )
+           SELECT count(*) FROM line JOIN job_failure f ON f.job_id = line.job
+       ) AS failures,
+       one.report_id IS NOT NULL AND s.state IS DISTINCT FROM 'dead' AS settled
+FROM job j
+LEFT JOIN LATERAL unnest(j.report_ids) AS one (report_id) ON true
+LEFT JOIN report_state s ON s.report_id = one.report_id
+WHERE j.state = 'dead';
+
+COMMENT ON VIEW dead_letters IS 'Work that was given up after its last attempt, until it is retried or dropped.';
+COMMENT ON COLUMN dead_letters.failures IS 'Failed attempts, those of the jobs it was split from included; see dead_letter_history.';
+COMMENT ON COLUMN dead_letters.settled IS 'Whether its report needs it no more: labelled by now, waiting for another model, amended or withdrawn.';
