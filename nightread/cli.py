@@ -2,12 +2,15 @@
 
 import os
 import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from models.errors import ModelError
 from nightread import console
-from nightread.commands import demo, models, reports, running, sql
+from nightread.commands import demo, models, reports, running, schedules, sql, status
 from nightread.commands.shared import Home
 from pipeline.errors import NightreadError
 
@@ -18,24 +21,50 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
 )
-for group in (demo.app, running.app, reports.app, models.app, sql.app):
+# Whether `--debug` was given.
+show_tracebacks = False
+
+for group in (demo.app, running.app, reports.app, status.app, schedules.app, models.app, sql.app):
     app.add_typer(group)
 
 
 @app.callback()
-def nightread(home: Home = None) -> None:
+def nightread(
+    home: Home = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; it may quote data, so keep it to yourself.")
+    ] = False,
+) -> None:
     """Reads a hospital's CT reports at night, and answers in SQL by morning.
 
     New here? [bold]nightread demo[/] shows the whole job on a made-up feed. For your own reports: name a feed in
     HOME/nightread.toml, make a model with [bold]nightread train … --promote[/], then run [bold]nightread up[/].
     """
+    global show_tracebacks  # noqa: PLW0603 - read where the error arrives, outside of any command
+    show_tracebacks = debug
     if home is not None:
         os.environ["NIGHTREAD_HOME"] = str(home)  # before the command or behind it, --home means the same
 
 
 def main() -> None:
+    """Exit codes: 0 it is done, 1 it failed (said in one line), 2 it was used wrongly (Typer says how)."""
     try:
         app()
-    except (NightreadError, ModelError) as error:
-        console.err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    except Exception as error:
+        if show_tracebacks:
+            raise
+        console.err.print(f"error: {_said(error)}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _said(error: Exception) -> str:
+    """An error in one readable line, with the way out. Of errors that are not our own only kind and place are told."""
+    if isinstance(error, (NightreadError, ModelError)):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}, which should not happen; "
+        "run it again as `nightread --debug …` to see more, and tell us"
+    )

@@ -1,15 +1,17 @@
 """Asking for pulls: the feeds of the settings as rows, and one open pull job per feed."""
 
+from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import jobs
+from pipeline import jobs, schedules
 from pipeline.errors import NightreadError
 from pipeline.names import JobKind
 from pipeline.settings import FILE_NAME, FeedSettings, Settings
-from pipeline.tables import Feed
+from pipeline.tables import Feed, Job, JobState
 
 EXAMPLE = """[feeds.main]
 path = "/data/fhir-export"
@@ -34,16 +36,30 @@ def how_to_add(home: Path) -> str:
 
 def register(session: Session, name: str, feed: FeedSettings) -> None:
     """Make the feed's row say what the settings say; its cursor stays."""
-    described = {"kind": feed.kind, "site": feed.site, "source_system": feed.source_system}
+    described = {
+        "kind": feed.kind,
+        "site": feed.site,
+        "source_system": feed.source_system,
+        "quiet_nights": feed.quiet_nights,
+    }
     session.execute(
         insert(Feed).values(name=name, **described).on_conflict_do_update(index_elements=["name"], set_=described)
     )
 
 
-def ask(session: Session, name: str, feed: FeedSettings, *, attempts: int) -> int | None:
-    """Enqueue a pull; None if one is open already, which will do as well, and waits no longer."""
+def ask(
+    session: Session, name: str, feed: FeedSettings, *, attempts: int, scheduled_at: datetime | None = None
+) -> int | None:
+    """Enqueue a pull, `scheduled_at` if it is a night's; None if one is open already, which will do as well.
+
+    The open one waits no longer, and becomes the night's.
+    """
     register(session, name, feed)
-    job_id = jobs.enqueue(session, JobKind.PULL, key=f"pull:{name}", feed=name, max_attempts=attempts)
+    key = schedules.pull(name)
+    job_id = jobs.enqueue(session, JobKind.PULL, key=key, feed=name, max_attempts=attempts, scheduled_at=scheduled_at)
     if job_id is None:
         jobs.wake(session, JobKind.PULL)  # whoever asks may have mended what it waits for
+        if scheduled_at is not None:
+            still_open = Job.state.in_([JobState.READY, JobState.RUNNING])
+            session.execute(update(Job).where(Job.key == key, still_open).values(scheduled_at=scheduled_at))
     return job_id

@@ -178,6 +178,7 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(default=5, gt=0, description="First wait after the environment failed.")
     longest_wait_seconds: float = Field(default=300, gt=0, description="Longest such wait.")
     poll_seconds: float = Field(default=5, gt=0, description="The scheduler looks for work at least so often.")
+    fullest_disk: float = Field(default=0.9, gt=0, le=1, description="Share of the disk in use that is an alert.")
     reconcile_schedule: Cron = Field(default="0 5 * * *", description="Cron of the reconciling query.")
 
     @model_validator(mode="after")

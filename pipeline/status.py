@@ -1,26 +1,50 @@
-"""Where everything stands, in the words of `nightread status`."""
+"""Where everything stands, in the words of `nightread status`: did last night work, and what wants a look."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from pipeline import labelling
-from pipeline.names import JobKind
+from pipeline.settings import Settings
 from pipeline.tables import Job, JobState, ModelVersion, Quarantine, SkippedCount
+
+
+class Verdict(StrEnum):
+    """How a run went, all the way to its labels."""
+
+    WORKED = "worked"
+    NOTHING = "brought nothing"
+    RUNNING = "running"
+    LABELLING = "labelling"
+    WAITING = "waiting"
+    INCOMPLETE = "some reports failed"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One pull."""
+    """One pull, and what became of the reports it brought. `seconds`: from its start to its last label."""
 
     feed: str
     state: str
+    asked_at: datetime
+    scheduled_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     counts: dict[str, int]
+    received: int
+    labelled: int
+    failed: int
+    pending: int
+    seconds: float | None
+    verdict: Verdict
     error: str | None
 
 
@@ -32,6 +56,41 @@ class Model:
     foundation: str
     promoted_at: datetime | None
     labels: int
+    gate_macro_f1: float | None
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """A feed as the view `feed_state` has it; `alert` is failed, waiting or brought-nothing."""
+
+    feed: str
+    paused_since: datetime | None
+    last_done_at: datetime | None
+    last_brought_at: datetime | None
+    nights_without_reports: int
+    alert: str | None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes: of the disk that holds the home, of the database, and of the model artifacts."""
+
+    total: int
+    free: int
+    database: int
+    models: int
+
+    @property
+    def used_share(self) -> float:
+        return 1 - self.free / self.total
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A scheduled time that no clock has served."""
+
+    schedule: str
+    scheduled_at: datetime
 
 
 @dataclass(frozen=True)
@@ -49,7 +108,9 @@ class Status:
     model: Model | None
     jobs_ready: int
     jobs_running: int
+    dead_letters: int
     waiting: list[str]
+    feeds: list[FeedState]
     runs: list[Run]
 
     def as_json(self) -> dict[str, Any]:
@@ -68,10 +129,11 @@ def read(session: Session, *, runs: int = 5) -> Status:
     received, labelled, pending, dead, withdrawn, stale = totals
     counted = session.execute(
         select(Job.state, func.count().label("jobs"))
-        .where(Job.state.in_([JobState.READY, JobState.RUNNING]))
+        .where(Job.state.in_([JobState.READY, JobState.RUNNING, JobState.DEAD]))
         .group_by(Job.state)
     )
-    open_jobs = {row.state: row.jobs for row in counted}
+    jobs = {row.state: row.jobs for row in counted}
+    in_quarantine = select(func.count()).select_from(Quarantine).where(Quarantine.released_at.is_(None))
     return Status(
         received=received,
         labelled=labelled,
@@ -79,14 +141,83 @@ def read(session: Session, *, runs: int = 5) -> Status:
         dead=dead,
         withdrawn=withdrawn,
         stale=stale,
-        quarantined=session.scalar(select(func.count()).select_from(Quarantine)) or 0,
+        quarantined=session.scalar(in_quarantine) or 0,
         skipped=int(session.scalar(select(func.coalesce(func.sum(SkippedCount.records), 0))) or 0),
         model=_model(session),
-        jobs_ready=open_jobs.get(JobState.READY, 0),
-        jobs_running=open_jobs.get(JobState.RUNNING, 0),
+        jobs_ready=jobs.get(JobState.READY, 0),
+        jobs_running=jobs.get(JobState.RUNNING, 0),
+        dead_letters=jobs.get(JobState.DEAD, 0),
         waiting=waiting(session),
+        feeds=_feeds(session),
         runs=_runs(session, runs),
     )
+
+
+def verdict(*, state: str, waits: bool, pending: int, failed: int, brought_nothing: bool) -> Verdict:
+    """How a run went: the pull's own end first, then what became of the reports it brought."""
+    match state:
+        case JobState.DEAD | JobState.DROPPED:
+            return Verdict.FAILED
+        case JobState.RUNNING:
+            return Verdict.RUNNING
+        case JobState.READY:
+            return Verdict.WAITING if waits else Verdict.RUNNING
+    if brought_nothing:
+        return Verdict.NOTHING
+    if pending:
+        return Verdict.LABELLING
+    return Verdict.INCOMPLETE if failed else Verdict.WORKED
+
+
+ALERTS = {
+    "failed": "its last pull failed and was given up; see `nightread dead-letters list`",
+    "waiting": "its last pull waits for its environment",
+}
+
+
+def alerts(now: Status, disk: Disk, *, missed: Sequence[Missed], fullest: float) -> list[str]:
+    """What somebody should look at, worst first, each with the way on; empty if all is well."""
+    found = [
+        f"{one.schedule} was due at {one.scheduled_at:%Y-%m-%d %H:%M %Z} and nobody served it: "
+        "is `nightread up`, or the scheduler, running?"
+        for one in missed
+    ]
+    for feed in now.feeds:
+        if feed.alert == "brought-nothing":
+            nights = feed.nights_without_reports
+            found.append(
+                f"feed {feed.feed} brought nothing for {nights} night{'s' if nights > 1 else ''}: "
+                "does the hospital's export still run?"
+            )
+        elif feed.alert is not None:
+            found.append(f"feed {feed.feed}: {ALERTS[feed.alert]}")
+    if now.dead_letters:
+        found.append(f"{_jobs(now.dead_letters)} given up: `nightread dead-letters list` says why")
+    if now.model is None and now.pending:
+        found.append("no model serves, so nothing is labelled: `nightread train … --promote`")
+    if disk.used_share >= fullest:
+        found.append(f"the disk is {disk.used_share:.0%} full: make room before the next night")
+    return found
+
+
+def _jobs(count: int) -> str:
+    return f"{count} jobs were" if count > 1 else "one job was"
+
+
+def disk(session: Session, settings: Settings) -> Disk:
+    """How full the disk of the home is, and what of it is ours."""
+    used = disk_usage(_existing(settings.home))
+    models = settings.models_folder
+    return Disk(
+        total=used.total,
+        free=used.free,
+        database=session.scalar(select(func.pg_database_size(func.current_database()))) or 0,
+        models=sum(file.stat().st_size for file in models.rglob("*") if file.is_file()) if models.is_dir() else 0,
+    )
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else _existing(folder.parent)
 
 
 def _model(session: Session) -> Model | None:
@@ -94,7 +225,8 @@ def _model(session: Session) -> Model | None:
     if serving is None:
         return None
     version = session.get_one(ModelVersion, serving.id)
-    return Model(version.id, version.foundation, version.promoted_at, len(serving.labels))
+    gate = version.metrics.get("gate", {}).get("macro_f1")
+    return Model(version.id, version.foundation, version.promoted_at, len(serving.labels), gate)
 
 
 def waiting(session: Session) -> list[str]:
@@ -109,8 +241,46 @@ def waiting(session: Session) -> list[str]:
     )
 
 
+def _feeds(session: Session) -> list[FeedState]:
+    rows = session.execute(
+        text(
+            "SELECT feed, paused_since, last_done_at, last_brought_at, nights_without_reports, alert "
+            "FROM feed_state ORDER BY feed"
+        )
+    )
+    return [FeedState(*row) for row in rows]
+
+
 def _runs(session: Session, runs: int) -> list[Run]:
-    rows = session.scalars(select(Job).where(Job.kind == JobKind.PULL).order_by(Job.id.desc()).limit(runs))
+    rows = session.execute(
+        text(
+            "SELECT s.*, j.outcome, j.waits FROM run_summary s JOIN job j ON j.id = s.run "
+            "ORDER BY s.run DESC LIMIT :runs"
+        ),
+        {"runs": runs},
+    )
     return [
-        Run(row.feed or "", row.state, row.claimed_at, row.finished_at, row.outcome or {}, row.error) for row in rows
+        Run(
+            feed=row.feed or "",
+            state=row.state,
+            asked_at=row.due_at,
+            scheduled_at=row.scheduled_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            counts=row.outcome or {},
+            received=row.received,
+            labelled=row.labelled,
+            failed=row.failed,
+            pending=row.pending,
+            seconds=float(row.night_seconds) if row.night_seconds is not None else None,
+            verdict=verdict(
+                state=row.state,
+                waits=row.waits > 0,
+                pending=row.pending,
+                failed=row.failed,
+                brought_nothing=row.brought_nothing,
+            ),
+            error=row.error,
+        )
+        for row in rows
     ]

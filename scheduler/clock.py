@@ -7,7 +7,7 @@ machine was down, and its SQL store unpickles what it finds in the database.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -15,14 +15,18 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import labelling, pulls
+from pipeline import labelling, pulls, schedules
 from pipeline.database import Sessions
 from pipeline.labelling import JobSizes
 from pipeline.settings import Settings
 from pipeline.tables import ScheduleTick
-from scheduler.due import due
+from scheduler.due import due, next_time
 
 log = logging.getLogger(__name__)
+
+
+# A time that no clock has served this long after it was due was missed: no clock is running.
+GRACE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -32,25 +36,40 @@ class Schedule:
     name: str
     cron: str
     zone: ZoneInfo
-    enqueue: Callable[[Session], object]
+    enqueue: Callable[[Session, datetime], object]
+
+    @property
+    def trigger(self) -> CronTrigger:
+        return CronTrigger.from_crontab(self.cron, timezone=UTC)
 
 
-def schedules(settings: Settings) -> Iterator[Schedule]:
+@dataclass(frozen=True)
+class Served:
+    """A schedule as it stands: the last time that was served, the next one, and one that was missed, in UTC."""
+
+    schedule: Schedule
+    last: datetime | None
+    next: datetime | None
+    missed: datetime | None
+    paused_since: datetime | None
+
+
+def schedules_of(settings: Settings) -> Iterator[Schedule]:
     """Everything that the settings put on the clock: a pull per feed, and the nightly reconciling query."""
     for name, feed in settings.feeds.items():
         yield Schedule(
-            name=f"pull:{name}",
+            name=schedules.pull(name),
             cron=feed.schedule,
-            zone=settings.zone,
-            enqueue=lambda session, name=name, feed=feed: pulls.ask(  # type: ignore[misc]
-                session, name, feed, attempts=settings.attempts
+            zone=feed.zone(settings.zone),
+            enqueue=lambda session, scheduled_at, name=name, feed=feed: pulls.ask(  # type: ignore[misc]
+                session, name, feed, attempts=settings.attempts, scheduled_at=scheduled_at
             ),
         )
     yield Schedule(
-        name="reconcile",
+        name=schedules.RECONCILE,
         cron=settings.reconcile_schedule,
         zone=settings.zone,
-        enqueue=lambda session: labelling.reconcile(session, sizes=JobSizes.of(settings)),
+        enqueue=lambda session, _: labelling.reconcile(session, sizes=JobSizes.of(settings)),
     )
 
 
@@ -58,7 +77,7 @@ def tick(sessions: Sessions, settings: Settings, *, now: datetime | None = None)
     """Enqueue what is due; the names of the schedules served by this clock."""
     moment = now or datetime.now(UTC)
     served = []
-    for schedule in schedules(settings):
+    for schedule in schedules_of(settings):
         with sessions.begin() as session:
             if _serve(session, schedule, moment):
                 served.append(schedule.name)
@@ -66,23 +85,46 @@ def tick(sessions: Sessions, settings: Settings, *, now: datetime | None = None)
     return served
 
 
+def standing(session: Session, settings: Settings, *, now: datetime) -> list[Served]:
+    """Every schedule with its last and next time, for people to look at."""
+    pauses = schedules.pauses(session)
+    found = []
+    for schedule in schedules_of(settings):
+        last = _last_served(session, schedule.name)
+        paused = schedules.paused(schedule.name, pauses)
+        missed = None
+        if last is not None and not paused:
+            missed = due(schedule.trigger, last, now - GRACE, zone=schedule.zone)
+        since = pauses.get(schedule.name) or pauses.get(schedules.ALL)
+        found.append(Served(schedule, last, next_time(schedule.trigger, now, zone=schedule.zone), missed, since))
+    return found
+
+
+def _last_served(session: Session, name: str) -> datetime | None:
+    return session.scalar(select(func.max(ScheduleTick.scheduled_at)).where(ScheduleTick.schedule == name))
+
+
 def _serve(session: Session, schedule: Schedule, now: datetime) -> bool:
-    last = session.scalar(select(func.max(ScheduleTick.scheduled_at)).where(ScheduleTick.schedule == schedule.name))
+    last = _last_served(session, schedule.name)
+    paused = schedules.paused(schedule.name, schedules.pauses(session))
     if last is None:
-        _claim(session, schedule.name, now)  # a schedule counts from when it was first seen
+        _claim(session, schedule.name, now, paused=paused)  # a schedule counts from when it was first seen
         return False
-    scheduled = due(CronTrigger.from_crontab(schedule.cron, timezone=UTC), last, now, zone=schedule.zone)
-    if scheduled is None or not _claim(session, schedule.name, scheduled):
+    scheduled = due(schedule.trigger, last, now, zone=schedule.zone)
+    if scheduled is None or not _claim(session, schedule.name, scheduled, paused=paused):
         return False
-    schedule.enqueue(session)
+    if paused:
+        log.info("schedule %s: due, but paused", schedule.name)
+        return False
+    schedule.enqueue(session, scheduled)
     return True
 
 
-def _claim(session: Session, name: str, scheduled: datetime) -> bool:
+def _claim(session: Session, name: str, scheduled: datetime, *, paused: bool) -> bool:
     """Whether this clock is the one to serve that time: of two, only one gets the row in."""
     row = (
         insert(ScheduleTick)
-        .values(schedule=name, scheduled_at=scheduled)
+        .values(schedule=name, scheduled_at=scheduled, paused=paused)
         .on_conflict_do_nothing()
         .returning(ScheduleTick.schedule)
     )

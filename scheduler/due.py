@@ -23,6 +23,11 @@ def due(trigger: BaseTrigger, last_served: datetime, now: datetime, *, zone: Zon
     return latest
 
 
+def next_time(trigger: BaseTrigger, now: datetime, *, zone: ZoneInfo) -> datetime | None:
+    """The first scheduled time after `now`, in UTC; None if there is none."""
+    return next((moment for moment in _times(trigger, now, zone) if moment > now), None)
+
+
 def _times(trigger: BaseTrigger, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     # APScheduler is asked in the clocks' own time, as if it were UTC. Given the zone it finds the same moment
     # again and again in the night that ends summer time, and leaves out the night after summer time begins.

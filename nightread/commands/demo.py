@@ -6,12 +6,11 @@ from pathlib import Path
 
 import typer
 
-from nightread import console, demo
-from nightread.commands.reports import print_status
+from nightread import console, demo, status_screen
+from nightread.commands import status
 from nightread.commands.shared import Home, settings
 from nightread.commands.sql import print_answer
 from nightread.house import opened
-from pipeline import status
 from pipeline.names import Role
 from pipeline.settings import FILE_NAME
 
@@ -48,9 +47,7 @@ def show_demo(home: Home = None) -> None:
     own = demo.settle(settings(home))
     with opened(own) as house:
         demo.run(house)
-        with house.sessions.begin() as session:
-            standing = status.read(session)
-        print_status(standing, own)
+        console.out.print(status_screen.screen(*status.read(house), zone=own.zone))
         for question, role, query in QUESTIONS:
             console.out.print(f"\n[bold]{question}[/]")
             console.out.print(query, style="dim", markup=False)

@@ -3,6 +3,7 @@
 import csv
 import sys
 from enum import StrEnum
+from itertools import groupby
 from typing import Annotated, Any
 
 import psycopg2
@@ -31,6 +32,15 @@ class Reading(StrEnum):
 ROLES = {Reading.ANALYST: Role.ANALYST, Reading.READER: Role.READER}
 
 
+VIEWS = """
+SELECT c.relname AS view, obj_description(c.oid) AS about, a.attname AS "column",
+       format_type(a.atttypid, a.atttypmod) AS type, col_description(c.oid, a.attnum) AS meaning
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v' AND has_table_privilege(c.oid, 'SELECT')
+ORDER BY c.relname, a.attnum
+"""
+
+
 class QueryFailed(NightreadError):
     """PostgreSQL did not accept the query."""
 
@@ -41,6 +51,9 @@ def sql(
     role: Annotated[
         Reading, typer.Option(help="analyst sees labels and numbers; reader sees words and texts as well.")
     ] = Reading.ANALYST,
+    views: Annotated[
+        bool, typer.Option("--views", help="List every view that the role may read, with its columns and comments.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV alone to stdout.")] = False,
     home: Home = None,
 ) -> None:
@@ -50,13 +63,18 @@ def sql(
 
     nightread sql --role reader "SELECT word, weight FROM finding_words WHERE report_id = 1"
 
-    Views: report_labels, label_probabilities, report_findings, finding_spans, daily_prevalence, completeness,
-    run_summary, model_history, classification_history, dead_letters, quarantined_records; with text, for the
-    reader: finding_words, report_texts, note_nlp.
+    nightread sql --views
+
+    The reader sees three views more, with text: finding_words, report_texts, note_nlp.
     """
     with opened(settings(home)) as house:
         wanted = ROLES[role]
-        if query is None:
+        if views:
+            columns, rows = _ask(house.urls[wanted], wanted, VIEWS)
+            if not as_csv:
+                _print_views(rows)
+                return
+        elif query is None:
             sys.stdout.write(f"{house.urls[wanted]}\n")
             console.err.print(
                 "(answers while `nightread up` runs)"
@@ -65,13 +83,27 @@ def sql(
                 style="dim",
             )
             return
-        columns, rows = _ask(house.urls[wanted], wanted, query)
+        else:
+            columns, rows = _ask(house.urls[wanted], wanted, query)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
         return
     _print_table(columns, rows)
+
+
+def _print_views(rows: list[tuple[object, ...]]) -> None:
+    """One table a view: its columns, their types and what they mean."""
+    for view, columns in groupby(rows, key=lambda row: row[0]):
+        listed = list(columns)
+        table = Table(title=escape(f"{view}: {listed[0][1]}"), title_justify="left", title_style="bold")
+        table.add_column("column", no_wrap=True)
+        table.add_column("type", style="dim", no_wrap=True)
+        table.add_column("meaning")
+        for row in listed:
+            table.add_row(*(escape(str(value or "")) for value in row[2:]))
+        console.out.print(table)
 
 
 def print_answer(url: str, role: Role, query: str) -> None:

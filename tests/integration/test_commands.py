@@ -62,18 +62,33 @@ def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 # --- help
 
+COMMANDS = (
+    "demo",
+    "up",
+    "migrate",
+    "pull",
+    "train",
+    "evaluate",
+    "label",
+    "status",
+    "sql",
+    "schedules",
+    "pause",
+    "resume",
+)
+
 
 def test_help_teaches_and_loads_no_torch() -> None:
     arguments = [sys.executable, "-X", "importtime", "-m", "nightread", "--help"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
-    for command in ("demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql"):
+    for command in COMMANDS:
         assert re.search(rf"\b{command}\b", done.stdout), command
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
     assert not {"torch", "transformers", "worker.app", "celery"} & imported
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_what_it_does(command: str, typed: Typed) -> None:
     said = typed(command, "--help")
     assert said.code == 0
@@ -138,9 +153,75 @@ def test_status_for_people(house: HouseUnderTest, serve: Serve, typed: Typed) ->
         )
     said = typed("status")
     assert said.code == 0
-    assert "Model: version 1 (tiny), 18 labels" in said.out
-    assert "Waiting: no folder [/mnt/x]" in said.out
-    assert "none serves" not in said.out
+    plain = " ".join(said.out.split())
+    assert "Model version 1 (tiny), 18 labels" in plain
+    assert "waiting: no folder [/mnt/x]" in plain
+    assert "Look at feed main: its last pull waits" in plain
+    assert "none serves" not in plain
+    assert len(said.out.splitlines()) <= 24, "one screen"
+
+
+def test_a_monitoring_system_learns_of_an_alert_by_the_exit_code(house: HouseUnderTest, typed: Typed) -> None:
+    assert typed("status", "--check").code == 0
+    store(house, record("r1"))
+    said = typed("status", "--check", "--json")
+    assert said.code == 1
+    assert json.loads(said.out)["alerts"] == ["no model serves, so nothing is labelled: `nightread train … --promote`"]
+    assert typed("status").code == 0, "only --check fails"
+
+
+def test_watching_shows_it_again_until_it_is_interrupted(house: HouseUnderTest) -> None:
+    arguments = [sys.executable, "-u", "-m", "nightread", "status", "--watch"]
+    watching = subprocess.Popen(
+        arguments, env={**os.environ, **house.environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    shown: list[str] = []
+    assert watching.stdout is not None
+    for line in watching.stdout:
+        shown.append(line)
+        if sum("received" in one for one in shown) == 2:
+            break
+    watching.send_signal(signal.SIGINT)
+    _, complaint = watching.communicate(timeout=60)
+    assert (watching.returncode, complaint) == (0, "")
+
+
+# --- errors
+
+
+def test_wrong_usage_exits_with_2(house: HouseUnderTest) -> None:
+    for wrong in (["status", "--no-such-option"], ["no-such-command"], ["sql", "--role", "king", "SELECT 1"]):
+        done = house.command(*wrong)
+        assert done.returncode == 2, wrong
+        assert "Traceback" not in done.stderr
+
+
+def test_a_traceback_only_where_it_was_asked_for(house: HouseUnderTest) -> None:
+    plain, full = house.command("pull", "nobody"), house.command("--debug", "pull", "nobody")
+    assert (plain.returncode, full.returncode) == (1, 1)
+    assert plain.stderr.startswith("error: the settings name no feed 'nobody'")
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in full.stderr
+    assert "UnknownFeed" in full.stderr
+
+
+def test_an_error_that_is_not_our_own_is_one_line_without_its_message() -> None:
+    code = (
+        "import sys; from nightread import cli\n"
+        "@cli.app.command()\n"
+        "def breaks() -> None: raise KeyError('a report text')\n"
+        "sys.argv = ['nightread', *sys.argv[1:]]; cli.main()"
+    )
+    plain, full = (
+        subprocess.run([sys.executable, "-c", code, *more, "breaks"], capture_output=True, text=True, check=False)
+        for more in ([], ["--debug"])
+    )
+    assert (plain.returncode, full.returncode) == (1, 1)
+    assert len(plain.stderr.splitlines()) == 1
+    assert "KeyError at <string>:3" in plain.stderr
+    assert "--debug" in plain.stderr
+    assert "a report text" not in plain.stderr
+    assert "Traceback" in full.stderr
 
 
 def test_json_is_alone_on_stdout_of_a_process(house: HouseUnderTest) -> None:
@@ -158,6 +239,19 @@ def test_the_analyst_asks_and_gets_a_table(house: HouseUnderTest, typed: Typed) 
     assert said.code == 0
     assert "seoul" in said.out
     assert "1 rows" in said.out
+
+
+def test_every_view_and_column_is_listed_with_its_comment(house: HouseUnderTest, typed: Typed) -> None:
+    for role, with_text in (("analyst", False), ("reader", True)):
+        said = typed("sql", "--views", "--role", role, "--csv")
+        assert said.code == 0
+        listed = list(csv.DictReader(io.StringIO(said.out)))
+        assert ("report_texts" in {row["view"] for row in listed}) is with_text
+        assert all(row["about"] and row["meaning"] for row in listed)
+        assert {row["column"] for row in listed if row["view"] == "completeness"} >= {"received", "pending"}
+    for_people = typed("sql", "--views").out
+    assert "report_labels: One row per current labelled report" in " ".join(for_people.split())
+    assert "Whether a newer model serves" in " ".join(for_people.split())
 
 
 def test_square_brackets_are_data(house: HouseUnderTest, typed: Typed) -> None:
