@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from pipeline import jobs, pulls, reports
+from pipeline import feeds, jobs, pulls, reports
 from pipeline.database import Sessions
-from pipeline.feeds import READERS
-from pipeline.feeds.record import Item, Reader, Wants
+from pipeline.feeds.record import Item, Reader
 from pipeline.jobs import Claim, Terms
 from pipeline.labelling import JobSizes
-from pipeline.names import FeedKind, JobKind
+from pipeline.names import JobKind
 from pipeline.settings import Settings
 from pipeline.tables import Feed
 from worker.attempt import attempt, while_database_is_away
@@ -38,18 +37,19 @@ def _pull(sessions: Sessions, settings: Settings, held: Claim, terms: Terms) -> 
         pulls.register(session, name, feed)
         cursor = session.get_one(Feed, name).cursor
         outcomes: Counter[str] = Counter(jobs.outcome_so_far(session, held))
-    reader = READERS[FeedKind(feed.kind)](
-        feed.path,
-        cursor,
-        wants=Wants(codes=feed.codes, modalities=feed.modalities),
-        max_text_bytes=settings.max_report_bytes,
-    )
+    reader = feeds.reader(feed, cursor, max_text_bytes=settings.max_report_bytes, zone=feed.zone(settings.zone))
     for chunk in _chunks(reader, settings.pull_chunk):
         stands = reader.cursor()
         for turn in while_database_is_away(terms):
             with turn, sessions.begin() as session:
                 stored = reports.store(
-                    session, session.get_one(Feed, name), chunk, cursor=stands, sizes=JobSizes.of(settings)
+                    session,
+                    session.get_one(Feed, name),
+                    chunk,
+                    cursor=stands,
+                    sizes=JobSizes.of(settings),
+                    job_id=held.id,
+                    record_numbers=feed.record_numbers,
                 )
                 # In the same transaction: who lost the lease stores nothing, and a killed pull's counts stay.
                 jobs.report_outcome(session, held, dict(outcomes + stored), terms)

@@ -159,6 +159,11 @@ def _jobs() -> None:
     op.add_column("report", sa.Column("job_id", sa.BigInteger(), comment="Pull that brought it; null if released."))
     op.create_foreign_key(op.f("fk_report_job_id_job"), "report", "job", ["job_id"], ["id"])
     op.create_index("ix_report_job_id", "report", ["job_id"])
+    # A feed has one pull at a time, so the time tells which one brought a report.
+    op.execute(
+        "UPDATE report r SET job_id = j.id FROM job j WHERE j.kind = 'pull' AND j.feed = r.feed "
+        "AND r.received_at BETWEEN j.created_at AND j.finished_at"
+    )
     op.create_table(
         "job_failure",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Order of the failures."),

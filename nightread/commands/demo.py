@@ -63,6 +63,7 @@ def _next_steps(home: Path) -> str:
             f"  export NIGHTREAD_HOME={shlex.quote(str(home))}",
             '  nightread sql "SELECT * FROM report_labels LIMIT 1"',
             '  nightread sql --role reader "SELECT label, word, weight FROM finding_words WHERE report_id = 1"',
+            "  nightread explain --sample 12 --html pages   # which words say so; open pages/index.html",
             "  nightread status            # where everything stands",
             "  nightread up                # scheduler and workers in the foreground; then, in another terminal:",
             "  nightread pull --wait       # pull at once instead of at night",

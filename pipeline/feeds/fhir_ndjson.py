@@ -7,32 +7,32 @@ export that still holds a report may be older than the deletion that names it.
 """
 
 import json
-import os
-import stat
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.feeds.fhir_report import RESOURCE_TYPE, read_deletions, read_report
 from pipeline.feeds.fhir_types import RESOURCE_TYPES
-from pipeline.feeds.growing_lines import GrowingFile, Line, Look, Trouble, identity, settled
-from pipeline.feeds.record import FeedFolderMissing, Item, Reason, Unreadable, Wants
+from pipeline.feeds.growing_folder import GrowingFolder
+from pipeline.feeds.growing_lines import GrowingFile, Line, Look, Trouble
+from pipeline.feeds.record import Item, PlaceGone, Reason, Unreadable, Wants
 
 SUFFIXES = (".ndjson", ".ndjson.gz")
 DELETED = "deleted"
 # A line holds the text in base64 beside narrative, PDF and the rest; what is longer is nobody's report.
 _LEAST_LINE_BYTES = 16 << 20
 _LINE_FACTOR = 8
+_WITHIN_FILE = re.compile(r":([0-9]+)(?: entry [0-9]+)?$")
 
 
 class FhirNdjson:
     """A `Reader` over one folder; see `pipeline.feeds.record.Reader`.
 
-    The cursor is {"files": {relative name: cursor of `GrowingFile`}, "deletions_due": bool}; files that are
-    gone leave it. A last line without line end is taken if it is JSON; if not, it may still be being
-    written and is left for the next pull, unless the file has been quiet for 10 s or since the last look:
-    then it is quarantined, and read again when the file changes. The same holds for a gzip file that ends
-    too early.
+    The cursor is {"files": {relative name: cursor of `GrowingFile`}, "deletions_due": bool}. A last line
+    without line end is taken if it is JSON; if not, it may still be being written and is left for the next
+    pull, unless the file has been quiet for 10 s or since the last look: then it is quarantined, and read
+    again when the file changes. The same holds for a gzip file that ends too early.
 
     Raises `FeedFolderMissing` where the folder is missing or closed; nothing that a file holds raises.
     """
@@ -46,113 +46,122 @@ class FhirNdjson:
         max_text_bytes: int,
         max_line_bytes: int | None = None,
     ) -> None:
-        if not folder.is_dir():
-            raise FeedFolderMissing(
-                f"the feed's folder {folder} does not exist or is no folder; create it, mount it, "
-                "or correct `path` of the feed in nightread.toml"
-            )
-        self._folder = folder
+        self._folder = GrowingFolder(folder, cursor.get("files", {}), suffixes=SUFFIXES)
         self._wants = wants
         self._max_text_bytes = max_text_bytes
         self._max_line_bytes = max_line_bytes or max(_LEAST_LINE_BYTES, _LINE_FACTOR * max_text_bytes)
-        self._files: dict[str, dict[str, Any]] = dict(cursor.get("files", {}))
         # A data file that is read again brings deleted reports back; the deletions have to follow again,
         # even if this process ends in between.
         self._deletions_due = bool(cursor.get("deletions_due", False))
-        self._open: tuple[str, GrowingFile] | None = None
 
     def cursor(self) -> dict[str, Any]:
-        files = dict(self._files)
-        if self._open is not None:
-            name, file = self._open
-            files[name] = file.cursor()
-        return {"files": files, "deletions_due": self._deletions_due}
+        return {"files": self._folder.cursors(), "deletions_due": self._deletions_due}
 
     def __iter__(self) -> Iterator[Item]:
-        data: list[tuple[str, Path]] = []
-        deletions: list[tuple[str, Path]] = []
-        closed: list[str] = []
-        for path in _files_below(self._folder, closed):
-            name = _name(path.relative_to(self._folder))
-            if DELETED in path.relative_to(self._folder).parts[:-1]:
-                deletions.append((name, path))
-            elif not _is_other_type(path.name):
-                data.append((name, path))
-        self._forget_all_but({name for name, _ in data + deletions}, closed)
-        for name in closed:
-            yield from self._unreadable(name, [])
-        for name, path in data:
-            yield from self._file(name, path, deleted=False)
-        for name, path in deletions:
-            yield from self._file(name, path, deleted=True)
+        files = self._folder.files()
+        yield from self._folder.closed()
+        for name, path in files:
+            if not _is_deletions(name) and not _is_other_type(path.name):
+                file = self._file(name, path, self._folder.before(name))
+                for item in self._folder.read(file):
+                    self._deletions_due = self._deletions_due or file.restarted
+                    yield item
+        for name, path in files:
+            if _is_deletions(name):
+                before = {} if self._deletions_due else self._folder.before(name)
+                yield from self._folder.read(self._file(name, path, before))
         self._deletions_due = False
 
-    def _forget_all_but(self, there: set[str], closed: list[str]) -> None:
-        """Files below a folder that cannot be entered just now are not gone."""
-        kept = tuple(f"{name}/" for name in closed)
-        self._files = {
-            name: cursor
-            for name, cursor in self._files.items()
-            if name in there or name in closed or name.startswith(kept)
-        }
+    def again(self, place: str) -> Item:
+        name, path, within = self._folder.find(place, _WITHIN_FILE)
+        found = self._file(name, path, {}).again(int(within[1]))
+        for item in found:
+            if item.place == place:
+                return item
+        if found:
+            raise PlaceGone(f"{place} is a Bundle of deletions now; the next pull reads it")
+        raise PlaceGone(f"nothing is at {place} any more; the next pull reads what the file holds now")
 
-    def _file(self, name: str, path: Path, *, deleted: bool) -> Iterator[Item]:
-        before = {} if deleted and self._deletions_due else self._files.get(name, {})
-        seen: list[int] = []
-        unreadable = False
-        file = GrowingFile(path, before, max_line_bytes=self._max_line_bytes)
-        try:
-            status = path.stat()
-            seen = identity(status)
-            if settled(before, status):
-                return
-            for line in file.lines():
-                self._open = (name, file)
-                if file.restarted and not deleted:
-                    self._deletions_due = True
-                yield from self._line(file, f"{name}:{line.number}", line, deleted)
-            self._open = (name, file)
-        except FileNotFoundError:
-            # A link whose target is missing is a mistake; a file taken away since it was listed is not.
-            unreadable = path.is_symlink()
-        except OSError:  # no permission, a failing disk
-            unreadable = True
-        finally:  # also when the caller stops in the middle
-            if self._open is not None:
-                self._files[name] = file.cursor()
-                self._open = None
-        if unreadable:
-            yield from self._unreadable(name, seen)
+    def _file(self, name: str, path: Path, before: Mapping[str, Any]) -> "_File":
+        return _File(
+            name,
+            path,
+            before,
+            wants=self._wants,
+            max_text_bytes=self._max_text_bytes,
+            max_line_bytes=self._max_line_bytes,
+        )
 
-    def _unreadable(self, name: str, seen: list[int]) -> Iterator[Unreadable]:
-        """Said once until the file changes; tried again at every pull."""
-        before = self._files.get(name, {})
-        if before.get("unreadable") != seen:
-            self._files[name] = {**before, "unreadable": seen}
-            yield Unreadable(name, Reason.UNREADABLE_FILE)
 
-    def _line(self, file: GrowingFile, place: str, line: Line, deleted: bool) -> Iterator[Item]:
-        if line.content is not None and not line.content.strip():
-            file.take()
+class _File:
+    """One look at one NDJSON file."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        before: Mapping[str, Any],
+        *,
+        wants: Wants,
+        max_text_bytes: int,
+        max_line_bytes: int,
+    ) -> None:
+        self.name, self.path, self.before = name, path, before
+        self._wants = wants
+        self._max_text_bytes = max_text_bytes
+        self._lines = GrowingFile(path, before, max_line_bytes=max_line_bytes)
+
+    @property
+    def restarted(self) -> bool:
+        return self._lines.restarted
+
+    def cursor(self) -> dict[str, Any] | None:
+        return self._lines.cursor() if self._lines.begun else None
+
+    def __iter__(self) -> Iterator[Item]:
+        for line in self._lines.lines():
+            if _is_blank(line):
+                self._lines.take()
+                continue
+            value = _value(line)
+            items = self._items(line, value)
+            # Half an object is never JSON; half a number is, so that only an object shows that the line is whole.
+            if line.ended or isinstance(value, dict):
+                yield from items[:-1]
+                self._lines.take()  # before the last item, so that the cursor taken with it stands behind the line
+                yield from items[-1:]
+                continue
+            if self._lines.quiet:
+                self._lines.leave(Look.REPORTED)
+                yield from items
+            else:
+                self._lines.leave(Look.WAITING)
             return
-        value = _value(line)
-        items: list[Item]
+
+    def again(self, number: int) -> list[Item]:
+        """What line `number` holds now; empty if there is no such line."""
+        try:
+            for line in self._lines.lines():
+                if line.number == number:
+                    return [] if _is_blank(line) else self._items(line, _value(line))
+                self._lines.take()
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return [Unreadable(f"{self.name}:{number}", Reason.UNREADABLE_FILE)]
+        return []
+
+    def _items(self, line: Line, value: Any) -> list[Item]:
+        place = f"{self.name}:{line.number}"
         if isinstance(value, Reason):
-            items = [Unreadable(place, value)]
-        elif deleted:
-            items = list(read_deletions(place, value))
-        else:
-            items = [read_report(place, value, wants=self._wants, max_text_bytes=self._max_text_bytes)]
-        # Half an object is never JSON; half a number is, so that only an object shows that the line is whole.
-        if line.ended or isinstance(value, dict):
-            yield from items[:-1]
-            file.take()  # before the last item, so that the cursor taken with it stands behind the line
-            yield from items[-1:]
-        elif file.quiet:
-            file.leave(Look.REPORTED)
-            yield from items
-        else:
-            file.leave(Look.WAITING)
+            return [Unreadable(place, value)]
+        if _is_deletions(self.name):
+            return list(read_deletions(place, value))
+        return [read_report(place, value, wants=self._wants, max_text_bytes=self._max_text_bytes)]
+
+
+def _is_blank(line: Line) -> bool:
+    return line.content is not None and not line.content.strip()
 
 
 def _value(line: Line) -> Any:
@@ -169,35 +178,8 @@ def _value(line: Line) -> Any:
         return Reason.BROKEN_JSON
 
 
-def _files_below(folder: Path, closed: list[str]) -> Iterator[Path]:
-    """Files of the right name, a folder's own before those of its folders, by name.
-
-    Folders that cannot be listed are added to `closed`.
-    """
-
-    def note(error: OSError) -> None:
-        if Path(error.filename) == folder:
-            raise FeedFolderMissing(
-                f"the feed's folder {folder} cannot be listed ({error.strerror}); give this account access, "
-                "or correct `path` of the feed in nightread.toml"
-            ) from None
-        closed.append(_name(Path(error.filename).relative_to(folder)))
-
-    for parent, folders, files in os.walk(folder, onerror=note):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                path = Path(parent, name)
-                if not _is_special(path):
-                    yield path
-
-
-def _is_special(path: Path) -> bool:
-    """Pipes, sockets and devices are no files of an export."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False  # reported when it is opened
+def _is_deletions(name: str) -> bool:
+    return DELETED in name.split("/")[:-1]
 
 
 def _is_other_type(file_name: str) -> bool:
@@ -208,8 +190,3 @@ def _is_other_type(file_name: str) -> bool:
             word = file_name[:position]
             break
     return word != RESOURCE_TYPE and word in RESOURCE_TYPES
-
-
-def _name(path: Path) -> str:
-    """A relative path as text that can be stored; bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -26,8 +26,8 @@ from typing import Any
 
 from pipeline.feeds import report_text
 from pipeline.feeds.fhir_time import instant
+from pipeline.feeds.fields import Unusable, short, source_id_of
 from pipeline.feeds.record import Item, Reason, Record, Skipped, SkipReason, Unreadable, Wants
-from pipeline.feeds.report_text import UnreadableText
 
 RESOURCE_TYPE = "DiagnosticReport"
 CANCELLED = "cancelled"
@@ -35,9 +35,6 @@ WITHDRAWN = frozenset({"entered-in-error", CANCELLED})
 REPORTED = frozenset({"final", "amended", "corrected", "appended", "preliminary", "partial", "unknown"})
 REGISTERED = "registered"
 
-# FHIR ids have 64 characters; some servers' are longer. PostgreSQL refuses to index what passes 2,700
-# bytes, and one such row would stop its whole chunk.
-MAX_FIELD_CHARACTERS = 200
 # HTML is markup and text; beyond this it is not a report, and not worth parsing.
 _MARKUP_FACTOR = 8
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
@@ -46,21 +43,13 @@ _DELETED = re.compile(rf"(?:.*/)?{RESOURCE_TYPE}/([^/?#]+)")
 Json = dict[str, Any]
 
 
-class _Stop(Exception):
-    """This resource cannot be read, for this reason."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def read_report(place: str, resource: object, *, wants: Wants, max_text_bytes: int) -> Item:
     """Exactly one item for one JSON value of a data file; never raises."""
     source_id: str | None = None
     updated_at: datetime | None = None
     try:
         report = _resource(resource, RESOURCE_TYPE)
-        source_id = _id(report.get("id"))
+        source_id = source_id_of(report.get("id"))
         issued_at = instant(_string(report, "issued"))
         updated_at = instant(_string(_object(report.get("meta")), "lastUpdated")) or issued_at
         status = _string(report, "status")
@@ -82,14 +71,14 @@ def read_report(place: str, resource: object, *, wants: Wants, max_text_bytes: i
             updated_at=updated_at,
             withdrawn=withdrawn,
             text=None if withdrawn else _text(report, max_text_bytes),
-            accession=_short(_accession(report)),
-            patient=_short(_string(_object(report.get("subject")), "reference")),
+            accession=short(_accession(report)),
+            patient=short(_string(_object(report.get("subject")), "reference")),
             study_at=_study_at(report),
             issued_at=issued_at,
-            code=_short(_chosen(codes, wants.codes)),
-            modality=_short(_chosen(sorted(categories, key=lambda c: c[0] != _DICOM), wants.modalities)),
+            code=short(_chosen(codes, wants.codes)),
+            modality=short(_chosen(sorted(categories, key=lambda c: c[0] != _DICOM), wants.modalities)),
         )
-    except (_Stop, UnreadableText) as stop:
+    except Unusable as stop:
         return Unreadable(place, stop.reason, source_id, updated_at)
 
 
@@ -103,7 +92,7 @@ def read_deletions(place: str, bundle: object) -> Iterator[Record | Unreadable]:
         found = _resource(bundle, "Bundle")
         said_at = instant(_string(found, "timestamp")) or instant(_string(_object(found.get("meta")), "lastUpdated"))
         entries = _objects(found, "entry")
-    except _Stop as stop:
+    except Unusable as stop:
         yield Unreadable(place, stop.reason)
         return
     for number, entry in enumerate(entries, 1):
@@ -113,8 +102,8 @@ def read_deletions(place: str, bundle: object) -> Iterator[Record | Unreadable]:
             url = _DELETED.fullmatch(_string(request, "url") or "")
             if _string(request, "method") != "DELETE" or url is None:
                 continue
-            yield _bare_withdrawal(there, _id(url[1]), said_at)
-        except _Stop as stop:
+            yield _bare_withdrawal(there, source_id_of(url[1]), said_at)
+        except Unusable as stop:
             yield Unreadable(there, stop.reason, None, said_at)
 
 
@@ -125,7 +114,7 @@ def _bare_withdrawal(place: str, source_id: str, updated_at: datetime | None) ->
 
 def _is_withdrawn(status: str | None) -> bool:
     if status not in REPORTED | WITHDRAWN:
-        raise _Stop(Reason.BAD_STATUS)
+        raise Unusable(Reason.BAD_STATUS)
     return status in WITHDRAWN
 
 
@@ -150,7 +139,7 @@ def _text(report: Json, max_text_bytes: int) -> str:
         texts = [_form_text(form, max_text_bytes) for form in plain or html]
         text = "\n\n".join(dict.fromkeys(texts))  # equal texts once, in order
     elif elsewhere:
-        raise _Stop(elsewhere)
+        raise Unusable(elsewhere)
     else:
         text = _string(report, "conclusion") or ""
     return report_text.stored(text, max_text_bytes=max_text_bytes)
@@ -160,7 +149,7 @@ def _form_text(form: Json, max_text_bytes: int) -> str:
     kind, charset = report_text.content_type(_string(form, "contentType") or "text/plain")
     raw = report_text.from_base64(_string(form, "data") or "")
     if len(raw) > max_text_bytes * _MARKUP_FACTOR:
-        raise _Stop(Reason.OVERSIZED_TEXT)
+        raise Unusable(Reason.OVERSIZED_TEXT)
     text = report_text.decoded(raw, charset)
     return report_text.from_html(text) if kind in report_text.HTML else text
 
@@ -205,33 +194,10 @@ def _chosen(codings: list[tuple[str | None, str]], wanted: frozenset[str]) -> st
     return next((coding[1] for coding in codings if _matches(coding, wanted)), first)
 
 
-def _id(value: object) -> str:
-    if value is None or value == "":
-        raise _Stop(Reason.MISSING_ID)
-    if not isinstance(value, str) or len(value) > MAX_FIELD_CHARACTERS:
-        raise _Stop(Reason.BAD_ID)
-    if value.isspace() or not value.isprintable():  # control characters and lone surrogates are not printable
-        raise _Stop(Reason.BAD_ID)
-    return value
-
-
-def _short(value: str | None) -> str | None:
-    """A field that becomes a column: bounded, and something that PostgreSQL can hold."""
-    if not value:
-        return None
-    if len(value) > MAX_FIELD_CHARACTERS:
-        raise _Stop(Reason.OVERSIZED_FIELD)
-    if "\0" in value:
-        raise _Stop(Reason.NUL_BYTE)
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise _Stop(Reason.LONE_SURROGATE)
-    return value
-
-
 def _resource(value: object, resource_type: str) -> Json:
     resource = _object(value)
     if resource.get("resourceType") != resource_type:
-        raise _Stop(Reason.WRONG_TYPE)
+        raise Unusable(Reason.WRONG_TYPE)
     return resource
 
 
@@ -240,7 +206,7 @@ def _object(value: object) -> Json:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _Stop(Reason.WRONG_TYPE)
+        raise Unusable(Reason.WRONG_TYPE)
     return value
 
 
@@ -251,12 +217,12 @@ def _objects(parent: Json, name: str) -> list[Json]:
         return []
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, dict) for one in values):
-        raise _Stop(Reason.WRONG_TYPE)
+        raise Unusable(Reason.WRONG_TYPE)
     return values
 
 
 def _string(parent: Json, name: str) -> str | None:
     value = parent.get(name)
     if value is not None and not isinstance(value, str):
-        raise _Stop(Reason.WRONG_TYPE)
+        raise Unusable(Reason.WRONG_TYPE)
     return value

@@ -11,6 +11,7 @@ import os
 import stat
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,22 +61,31 @@ def identity(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
+def quiet(cursor: Mapping[str, Any], status: os.stat_result) -> bool:
+    """Whether nobody is writing: "the same as at the last look" needs no clocks that agree, "old enough" needs no
+    second look.
+    """
+    return cursor.get("seen") == identity(status) or time.time() - status.st_mtime >= QUIET_SECONDS
+
+
 def settled(cursor: Mapping[str, Any], status: os.stat_result) -> bool:
     """Whether a file with this cursor needs no look now."""
     return cursor.get("seen") == identity(status) and cursor.get("look") in (Look.REACHED, Look.REPORTED)
 
 
 class GrowingFile:
-    """One look at one file: iterate over `lines()`, `take()` each line that is dealt with.
+    """One look at one file: iterate over `lines()`, `take()` those that are dealt with, oldest first.
 
-    Iteration ends at a line that is not taken; say with `leave` why. Offsets count decompressed bytes in
-    `*.gz`. `restarted` tells that the file is not what it was and is read from its start; `quiet`, that
-    nobody is writing.
+    The cursor stands behind the last line taken; say with `leave` why what follows is not. Offsets count
+    decompressed bytes in `*.gz`. `begun` tells that the file could be opened; `restarted`, that it is not
+    what it was and is read from its start; `quiet`, that nobody is writing; `inode`, which file it was.
     """
 
     def __init__(self, path: Path, cursor: Mapping[str, Any], *, max_line_bytes: int) -> None:
+        self.begun = False
         self.restarted = False
         self.quiet = False
+        self.inode = 0
         self.line_number = 0
         self._path = path
         self._before = cursor
@@ -85,7 +95,8 @@ class GrowingFile:
         self._head = b""
         self._tail = b""
         self._look: Look | None = None
-        self._pending: tuple[int, bytes, bytes] | None = None  # of the line that is out: length, head, tail
+        self._at_end = False
+        self._pending: deque[tuple[int, bytes, bytes]] = deque()  # of lines that are out: length, head, tail
 
     def cursor(self) -> dict[str, Any]:
         """Where the next look goes on, JSON-able: after the last line taken.
@@ -93,40 +104,38 @@ class GrowingFile:
         `head` and `tail` are SHA-256 of up to 1,024 bytes at the file's start and just before the offset:
         enough to see that another file has taken this one's name, and no text.
         """
+        reached = Look.REACHED if self._at_end and not self._pending else None
         return {
             "offset": self._offset,
             "line": self.line_number,
             "seen": self._seen,
             "head": _sha256(self._head),
             "tail": _sha256(self._tail),
-            "look": self._look,
+            "look": self._look or reached,
         }
 
-    def take(self) -> None:
-        if self._pending is None:
-            return
-        length, head, tail = self._pending
-        self._head = self._head + head[: _FINGERPRINT_BYTES - len(self._head)]
-        self._tail = (self._tail + tail)[-_FINGERPRINT_BYTES:]
-        self._offset += length
-        self.line_number += 1
-        self._pending = None
+    def take(self, lines: int = 1) -> None:
+        for _ in range(lines):
+            length, head, tail = self._pending.popleft()
+            self._head = self._head + head[: _FINGERPRINT_BYTES - len(self._head)]
+            self._tail = (self._tail + tail)[-_FINGERPRINT_BYTES:]
+            self._offset += length
+            self.line_number += 1
 
     def leave(self, look: Look) -> None:
         self._look = look
 
     def lines(self) -> Iterator[Line]:
         """Raises OSError where the file cannot be opened or read."""
-        with _opened(self._path) as raw:
+        with opened(self._path) as raw:
             status = os.fstat(raw.fileno())
-            self._seen = identity(status)
-            # "The same as at the last look" needs no clocks that agree, "old enough" needs no second look.
-            unchanged = self._before.get("seen") == self._seen
-            self.quiet = unchanged or time.time() - status.st_mtime >= QUIET_SECONDS
+            self._seen, self.inode = identity(status), status.st_ino
+            self.quiet = quiet(self._before, status)
             content = self._content(raw, status.st_size)
             if self._before.get("offset") and not self._goes_on(content, status):
                 self.restarted = True
                 content = self._content(raw, status.st_size)
+            self.begun = True
             yield from self._lines(content)
 
     def _content(self, raw: io.FileIO, size: int) -> IO[bytes]:
@@ -159,32 +168,31 @@ class GrowingFile:
 
     def _lines(self, content: IO[bytes]) -> Iterator[Line]:
         while True:
-            number = self.line_number + 1
+            number = self.line_number + len(self._pending) + 1
             try:
                 line = self._next(content, number)
             except (EOFError, gzip.BadGzipFile, zlib.error):
-                line = Line(number, None, ended=False, trouble=Trouble.BROKEN_GZIP)
-                self._pending = (0, b"", b"")
+                self._pending.append((0, b"", b""))
+                yield Line(number, None, ended=False, trouble=Trouble.BROKEN_GZIP)
+                return
             if line is None:
-                self._look = Look.REACHED
+                self._at_end = True
                 return
             yield line
-            if self._pending is not None:
-                return
 
     def _next(self, content: IO[bytes], number: int) -> Line | None:
         read = content.readline(self._max_line_bytes + 1)
         if not read:
             return None
         if len(read) <= self._max_line_bytes or read.endswith(b"\n"):
-            self._pending = (len(read), read[:_FINGERPRINT_BYTES], read[-_FINGERPRINT_BYTES:])
+            self._pending.append((len(read), read[:_FINGERPRINT_BYTES], read[-_FINGERPRINT_BYTES:]))
             line = read.removesuffix(b"\n")
             return Line(number, line.removeprefix(_BOM) if number == 1 else line, ended=read.endswith(b"\n"))
         length, head, tail = len(read), read[:_FINGERPRINT_BYTES], read[-_FINGERPRINT_BYTES:]
         while not read.endswith(b"\n") and (read := content.readline(_BUFFER_BYTES)):
             length += len(read)
             tail = (tail + read)[-_FINGERPRINT_BYTES:]
-        self._pending = (length, head, tail)
+        self._pending.append((length, head, tail))
         return Line(number, None, ended=tail.endswith(b"\n"), trouble=Trouble.TOO_LONG)
 
 
@@ -209,7 +217,8 @@ class _FirstBytes(io.RawIOBase):
         return self._file.readinto(memoryview(buffer)[:left]) or 0
 
 
-def _opened(path: Path) -> io.FileIO:
+def opened(path: Path) -> io.FileIO:
+    """A regular file, open for reading. Raises OSError."""
     # A named pipe would hold up the night until somebody writes into it.
     raw = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):

@@ -15,14 +15,24 @@ class FeedFolderMissing(NightreadError):
     """The folder that a feed should read is not there or may not be listed; it may come back."""
 
 
+class PlaceGone(NightreadError):
+    """A place that a quarantine row names holds no record that could be read again."""
+
+
 class Reason(StrEnum):
     """Why a place in a feed could not be read; kept in the quarantine row."""
 
     BROKEN_JSON = "broken-json"
+    BROKEN_CSV = "broken-csv"
+    BROKEN_PARQUET = "broken-parquet"
+    WRONG_NUMBER_OF_FIELDS = "wrong-number-of-fields"
+    MISSING_COLUMN = "missing-column"
+    DOUBLE_COLUMN = "double-column"
     WRONG_TYPE = "wrong-type"
     MISSING_ID = "missing-id"
     BAD_ID = "bad-id"
     BAD_STATUS = "bad-status"
+    BAD_TIME = "bad-time"
     BAD_BASE64 = "bad-base64"
     UNSUPPORTED_CONTENT_TYPE = "unsupported-content-type"
     UNSUPPORTED_CHARSET = "unsupported-charset"
@@ -70,10 +80,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A place that becomes a quarantine row. `source_id` is known when the damage left it readable."""
+    """A place that becomes a quarantine row. `source_id` is known when the damage left it readable.
+
+    `reason` is a `Reason`, or one with the column it is about: "missing-column:report_text".
+    """
 
     place: str
-    reason: Reason
+    reason: str
     source_id: str | None = None
     updated_at: datetime | None = None
 
@@ -108,8 +121,13 @@ class Reader(Protocol):
     `cursor()` is a fresh JSON-able dict that stands after the last item yielded, or after the end once
     iteration is over (which can differ: a half-written last line was seen and left). Reading again from any
     cursor repeats at most what came after it; nothing is passed over.
+
+    `again` reads the one place that an item named, whatever the cursor says, as it is now. It raises
+    `PlaceGone` where nothing is there to be read.
     """
 
     def __iter__(self) -> Iterator[Item]: ...
 
     def cursor(self) -> dict[str, Any]: ...
+
+    def again(self, place: str) -> Item: ...

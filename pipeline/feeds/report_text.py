@@ -5,6 +5,7 @@ import binascii
 import re
 from html import unescape
 
+from pipeline.feeds.fields import Unusable
 from pipeline.feeds.record import Reason
 
 # Only these, so that a feed cannot name an arbitrary Python codec. Korean systems declare EUC-KR and write
@@ -34,14 +35,6 @@ _LINE_END = re.compile("\r\n?")
 _BASE64_SPACE = re.compile(r"[ \t\r\n]+")
 
 
-class UnreadableText(Exception):
-    """Carries a reason, never the text; readers turn it into an `Unreadable`."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def content_type(declared: str) -> tuple[str, str]:
     """("text/plain", "euc-kr") from "text/plain; charset=EUC-KR"; without a charset it is "utf-8"."""
     kind, *parameters = (part.strip().lower() for part in declared.split(";"))
@@ -57,18 +50,18 @@ def from_base64(data: str) -> bytes:
     try:
         return base64.b64decode(_BASE64_SPACE.sub("", data), validate=True)
     except (binascii.Error, ValueError):
-        raise UnreadableText(Reason.BAD_BASE64) from None
+        raise Unusable(Reason.BAD_BASE64) from None
 
 
 def decoded(raw: bytes, charset: str) -> str:
     codec = CODECS.get(charset)
     if codec is None:
-        raise UnreadableText(Reason.UNSUPPORTED_CHARSET)
+        raise Unusable(Reason.UNSUPPORTED_CHARSET)
     try:
         return raw.decode(codec)
     except UnicodeDecodeError:  # `from None`: the exception quotes the bytes
         reason = Reason.INVALID_UTF_8 if codec == "utf-8-sig" else Reason.INVALID_CHARSET
-        raise UnreadableText(reason) from None
+        raise Unusable(reason) from None
 
 
 def stored(text: str, *, max_text_bytes: int) -> str:
@@ -77,15 +70,15 @@ def stored(text: str, *, max_text_bytes: int) -> str:
     """
     text = _LINE_END.sub("\n", text)
     if "\0" in text:
-        raise UnreadableText(Reason.NUL_BYTE)  # PostgreSQL cannot hold it, and what has it is no text
+        raise Unusable(Reason.NUL_BYTE)  # PostgreSQL cannot hold it, and what has it is no text
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise UnreadableText(Reason.LONE_SURROGATE) from None
+        raise Unusable(Reason.LONE_SURROGATE) from None
     if not text.strip():
-        raise UnreadableText(Reason.EMPTY_TEXT)
+        raise Unusable(Reason.EMPTY_TEXT)
     if size > max_text_bytes:
-        raise UnreadableText(Reason.OVERSIZED_TEXT)
+        raise Unusable(Reason.OVERSIZED_TEXT)
     return text
 
 

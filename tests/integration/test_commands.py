@@ -63,18 +63,8 @@ def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 # --- help
 
 COMMANDS = (
-    "demo",
-    "up",
-    "migrate",
-    "pull",
-    "train",
-    "evaluate",
-    "label",
-    "status",
-    "sql",
-    "schedules",
-    "pause",
-    "resume",
+    *("demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql", "schedules", "pause", "resume"),
+    *("explain", "feeds", "quarantine", "annotations", "labels", "models", "dead-letters"),
 )
 
 

@@ -5,17 +5,18 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 from given import feed_folder, fhir, record
+from pyarrow import parquet
 from sqlalchemy import text
 from under_test import HouseUnderTest
 
-from pipeline import pulls, reports
-from pipeline.feeds import READERS
-from pipeline.feeds.record import Record, Wants
-from pipeline.names import FeedKind
-from pipeline.settings import Settings
+from pipeline import feeds, pulls, reports
+from pipeline.feeds.record import Record
+from pipeline.settings import FeedSettings, Settings
 from worker import pull_reports
 
 
@@ -131,6 +132,31 @@ def test_reports_are_withdrawn_by_status_and_by_deletion(house: HouseUnderTest, 
     assert list(texts(house)) == ["r3"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_folder_of_tables_becomes_reports(house: HouseUnderTest, folder: Path, kind: str) -> None:
+    feed_folder(house, folder, kind=kind, timezone="Asia/Seoul")
+    with (house.home / "nightread.toml").open("a") as toml:
+        toml.write('columns = { source_id = "no", text = "report", study_at = "day", withdrawn = "gone" }\n')
+    columns = {"no": ["r1", "r2"], "report": ["No nodule.", "양측 폐에 결절."], "day": ["2026-01-02"] * 2}
+    if kind == "csv":
+        lines = zip(*columns.values(), strict=True)
+        (folder / "a.csv").write_text("no,report,day,gone\n" + "".join(f"{','.join(line)},\n" for line in lines))
+    else:
+        parquet.write_table(pa.table({**columns, "gone": [False, False]}), folder / "a.parquet")
+    assert pull(house).outcome == {"new": 2}
+    assert pull(house).outcome == {}
+    assert texts(house) == {"r1": "No nodule.", "r2": "양측 폐에 결절."}
+    assert house.value("SELECT DISTINCT study_at = '2026-01-01 15:00Z' FROM report")
+    if kind == "csv":
+        (folder / "b.csv").write_text("gone,no,report,day\nY,r1,,\n")
+    else:
+        parquet.write_table(
+            pa.table({"no": ["r1"], "report": [""], "day": [None], "gone": [True]}), folder / "b.parquet"
+        )
+    assert pull(house, pull_chunk=1).outcome == {"withdrawn": 1}
+    assert list(texts(house)) == ["r2"]
+
+
 # --- chunks
 
 
@@ -168,7 +194,7 @@ class Slow:
         self.house = house
         self.read = 0
 
-    def __call__(self, folder: Path, cursor: Mapping[str, Any], *, wants: Wants, max_text_bytes: int) -> "Slow":
+    def __call__(self, feed: FeedSettings, cursor: Mapping[str, Any], *, max_text_bytes: int, zone: ZoneInfo) -> "Slow":
         return self
 
     def __iter__(self) -> Iterator[Record]:
@@ -186,7 +212,7 @@ class Slow:
 def test_who_lost_the_lease_stores_nothing_more(
     house: HouseUnderTest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(READERS, FeedKind.FHIR_NDJSON, Slow(house))  # type: ignore[arg-type]
+    monkeypatch.setattr(feeds, "reader", Slow(house))
     job = pull(house, pull_chunk=1)
     assert sorted(texts(house)) == ["r0", "r1"]
     assert house.value("SELECT cursor FROM feed") == {"read": 2}

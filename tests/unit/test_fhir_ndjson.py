@@ -13,18 +13,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.feeds import READERS
+from pipeline import feeds
 from pipeline.feeds.fhir_ndjson import FhirNdjson
 from pipeline.feeds.fhir_report import read_deletions, read_report
 from pipeline.feeds.fhir_time import instant
 from pipeline.feeds.record import FeedFolderMissing, Item, Reason, Record, Skipped, SkipReason, Unreadable, Wants
 from pipeline.feeds.report_text import content_type, from_html
-from pipeline.names import FeedKind
+from pipeline.settings import FeedSettings
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "fhir"
 ANYTHING = Wants()
@@ -366,8 +367,10 @@ def test_a_missing_folder_names_itself_and_the_setting(tmp_path: Path) -> None:
 
 def test_the_reader_is_found_by_its_kind(tmp_path: Path) -> None:
     write(tmp_path, "a.ndjson", line())
-    reader = READERS[FeedKind.FHIR_NDJSON](tmp_path, {}, wants=ANYTHING, max_text_bytes=LIMIT)
-    assert ids(list(reader)) == ["r1"]
+    feed = FeedSettings(path=tmp_path, site="seoul", codes=frozenset({"24627-2"}))
+    found = feeds.reader(feed, {}, max_text_bytes=LIMIT, zone=ZoneInfo("Asia/Seoul"))
+    assert isinstance(found, FhirNdjson)
+    assert ids(list(found)) == ["r1"]
 
 
 def test_which_files_are_read_and_in_which_order(tmp_path: Path) -> None:

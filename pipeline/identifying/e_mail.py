@@ -1,0 +1,23 @@
+"""E-mail addresses: with a dotted domain, also written "(at)" and "[dot]" or torn by blanks."""
+
+import re
+
+_LOCAL = r"[A-Za-z0-9_%+][A-Za-z0-9._%+'-]{0,63}"
+# Lengths from RFC 5321. The lookbehind lets the local part start nowhere but at its start: linear time. A top level in
+# title case is the next sentence ("HU@120kVp.Normal").
+_USUAL = re.compile(
+    r"(?<![A-Za-z0-9._%+'-])" + _LOCAL + r"@"
+    r"[A-Za-z0-9가-힣](?:[A-Za-z0-9가-힣-]{0,62}\.){1,8}(?:[a-z]{2,24}|[A-Z]{2,24}|한국)(?![A-Za-z])"
+)
+_AT = r"(?: {0,2}@ {0,2}| ?[\[(] ?(?:at|@) ?[\])] ?| at )"
+_DOT = r"(?: ?\. ?| ?[\[(] ?dot ?[\])] ?| dot )"
+_SPELT = re.compile(
+    r"(?<![A-Za-z0-9._%+'-])" + _LOCAL + _AT + r"[A-Za-z0-9-]{1,63}"
+    r"(?:" + _DOT + r"[A-Za-z0-9-]{1,63}){0,3}" + _DOT + r"(?:com|net|org|edu|gov|kr|uk|jp|cn|us|de)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+_SIGN = re.compile(r"@|[\[(] ?at ?[\])]| dot ", re.IGNORECASE)
+
+
+def found_in(text: str) -> bool:
+    return _SIGN.search(text) is not None and (_USUAL.search(text) is not None or _SPELT.search(text) is not None)
