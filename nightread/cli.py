@@ -10,7 +10,18 @@ import typer
 
 from models.errors import ModelError
 from nightread import console
-from nightread.commands import demo, explain, feeds, models, reports, running, schedules, sql, status
+from nightread.commands import (
+    demo,
+    explain,
+    feeds,
+    models,
+    quarantine,
+    reports,
+    running,
+    schedules,
+    sql,
+    status,
+)
 from nightread.commands.shared import Home
 from pipeline.errors import NightreadError
 
@@ -24,7 +35,18 @@ app = typer.Typer(
 # Whether `--debug` was given.
 show_tracebacks = False
 
-for group in (demo.app, running.app, reports.app, status.app, schedules.app, models.app, explain.app, feeds.app, sql.app):
+for group in (
+    demo.app,
+    running.app,
+    status.app,
+    explain.app,
+    sql.app,
+    feeds.app,
+    reports.app,
+    schedules.app,
+    quarantine.app,
+    models.app,
+):
     app.add_typer(group)
 
 

@@ -39,20 +39,96 @@ class ReportsLabelled:
 
 
 @dataclass(frozen=True)
+class RecordReleased:
+    """Somebody let a quarantined record in; `report_id` is the report version that it is now, if any."""
+
+    kind: ClassVar[EventKind] = EventKind.RECORD_RELEASED
+    quarantine_id: int
+    feed: str
+    by: str
+    outcome: str
+    report_id: int | None
+
+
+@dataclass(frozen=True)
 class ModelPromoted:
     """A model version began to serve."""
 
     kind: ClassVar[EventKind] = EventKind.MODEL_PROMOTED
     model_version_id: int
     former_model_version_id: int | None
+    by: str
+    note: str | None
 
 
-Fact = ReportsReceived | ReportsWithdrawn | ReportsLabelled | ModelPromoted
+@dataclass(frozen=True)
+class ModelWithdrawn:
+    """A rollback took model versions out of production; an older one serves again."""
+
+    kind: ClassVar[EventKind] = EventKind.MODEL_WITHDRAWN
+    model_version_ids: tuple[int, ...]
+    serving_model_version_id: int
+    by: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class DeadLetterRetried:
+    """Somebody gave dead-lettered jobs fresh attempts."""
+
+    kind: ClassVar[EventKind] = EventKind.DEAD_LETTER_RETRIED
+    job_ids: tuple[int, ...]
+    by: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class DeadLetterDropped:
+    """Somebody decided that dead-lettered jobs are not to be done."""
+
+    kind: ClassVar[EventKind] = EventKind.DEAD_LETTER_DROPPED
+    job_ids: tuple[int, ...]
+    by: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class SchedulePaused:
+    """Somebody paused a schedule; `*` is all of them."""
+
+    kind: ClassVar[EventKind] = EventKind.SCHEDULE_PAUSED
+    schedule: str
+    by: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class ScheduleResumed:
+    """Somebody let a schedule run again."""
+
+    kind: ClassVar[EventKind] = EventKind.SCHEDULE_RESUMED
+    schedule: str
+    by: str
+
+
+Fact = (
+    SchedulePaused
+    | ScheduleResumed
+    | ReportsReceived
+    | ReportsWithdrawn
+    | ReportsLabelled
+    | RecordReleased
+    | ModelPromoted
+    | ModelWithdrawn
+    | DeadLetterRetried
+    | DeadLetterDropped
+)
 
 # Which work a fact causes. What a fact does not cause here, nobody has to look for elsewhere.
 CAUSES: dict[EventKind, JobKind] = {
     EventKind.REPORTS_RECEIVED: JobKind.LABEL,
     EventKind.MODEL_PROMOTED: JobKind.LABEL,
+    EventKind.MODEL_WITHDRAWN: JobKind.LABEL,
 }
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.orm import Session
 
 from pipeline.database import copy_rows
 from pipeline.labelling import ServingModel
-from pipeline.tables import Classification, Report
+from pipeline.tables import Classification, Job, JobState, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,28 @@ class Labelled:
     findings: tuple[Found, ...]
 
 
-def texts(session: Session, report_ids: Sequence[int]) -> dict[int, str]:
-    """Texts of those reports that still want labels: current, and not withdrawn."""
+def texts(session: Session, report_ids: Sequence[int], *, model_version_id: int | None) -> dict[int, str]:
+    """Texts of those reports that still want this model's labels: current, not withdrawn, neither read by it yet
+    nor given up.
+
+    A promotion that was rolled back leaves jobs of reports that the model which serves again has dealt with.
+    """
+    has_label = exists().where(
+        Classification.report_id == Report.id, Classification.model_version_id == model_version_id
+    )
+    is_given_up = exists().where(
+        Job.state.in_([JobState.DEAD, JobState.DROPPED]),
+        Job.report_ids.contains(array([Report.id])),
+        Job.model_version_id == model_version_id,
+    )
     rows = session.execute(
         select(Report.id, Report.text).where(
             Report.id.in_(report_ids),
             Report.is_current,
             Report.withdrawn_at.is_(None),
             Report.text.is_not(None),
+            ~has_label,
+            ~is_given_up,
         )
     ).all()
     return {report_id: text for report_id, text in rows if text is not None}

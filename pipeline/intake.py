@@ -25,6 +25,7 @@ class Outcome(StrEnum):
 STORED = frozenset({Outcome.NEW, Outcome.AMENDED, Outcome.REINSTATED})
 
 UNKNOWN_DELETION = "deletion-of-unknown-report"
+IDENTIFYING_DATA = "identifying-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with a record, and why if it is not taken in."""
+    """What to do with a record, why if it is not taken in, and the kinds of identifying data if that is why."""
 
     outcome: Outcome
     reason: str | None = None
+    kinds: tuple[str, ...] = ()
 
 
 def content_hash(record: Record) -> str:
@@ -52,30 +54,41 @@ def content_hash(record: Record) -> str:
     return hashlib.sha256(json.dumps(stored, ensure_ascii=False).encode()).hexdigest()
 
 
-def decide(record: Record, *, new_hash: str, current: Current | None, identifiers: tuple[Identifier, ...]) -> Decision:
-    """Compare a record with the current version only; `identifiers` is what the guard found in its text."""
+def decide(
+    record: Record,
+    *,
+    new_hash: str,
+    current: Current | None,
+    identifiers: tuple[Identifier, ...],
+    in_quarantine: bool = False,
+) -> Decision:
+    """Compare a record with the current version only; `identifiers` is what the guard holds against its text.
+
+    `in_quarantine` says that we hold none, but that a record of this report was quarantined.
+    """
     if current is not None and _older(record.updated_at, current.source_updated_at):
         return Decision(Outcome.OUTDATED)
     if record.withdrawn:
-        return _withdrawal(record, current)
+        return _withdrawal(record, current, in_quarantine=in_quarantine)
     if current is not None and current.content_hash == new_hash and not _returns(record, current):
         return Decision(Outcome.UNCHANGED)
     if current is not None and current.withdrawn and not _returns(record, current, changed=True):
         return Decision(Outcome.OUTDATED)
     if identifiers:
-        return Decision(Outcome.QUARANTINED, f"identifying-data:{identifiers[0]}")
+        return Decision(Outcome.QUARANTINED, IDENTIFYING_DATA, identifiers)
     if current is None:
         return Decision(Outcome.NEW)
     return Decision(Outcome.REINSTATED if current.withdrawn else Outcome.AMENDED)
 
 
-def _withdrawal(record: Record, current: Current | None) -> Decision:
-    if current is None and record.code is None:
+def _withdrawal(record: Record, current: Current | None, *, in_quarantine: bool) -> Decision:
+    if current is None and record.code is None and not in_quarantine:
         # A bare deletion names no examination, so nobody knows whether this feed ever wanted the report.
         return Decision(Outcome.SKIPPED, UNKNOWN_DELETION)
     if current is not None and current.withdrawn:
         return Decision(Outcome.UNCHANGED)
-    # One that was withdrawn before we saw it is kept without text, so that a late older copy is outdated.
+    # One that was withdrawn before we had it is kept without text, so that a late older copy is outdated, and so
+    # is one that someone releases.
     return Decision(Outcome.WITHDRAWN)
 
 

@@ -7,17 +7,18 @@ job afterwards checks that epoch, so a worker that lost its lease writes nothing
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from pipeline import promotions
 from pipeline.errors import NightreadError
-from pipeline.names import JobKind
+from pipeline.names import FailureCause, JobKind
 from pipeline.settings import Settings
-from pipeline.tables import Job, JobState
+from pipeline.tables import Job, JobFailure, JobState
 
 # PostgreSQL's NOTIFY channel: wakes the scheduler. A lost notification is made good by its next poll.
 CHANNEL = "nightread_jobs"
@@ -74,6 +75,18 @@ def halves(report_ids: Sequence[int]) -> list[list[int]]:
     return [list(report_ids[:middle]), list(report_ids[middle:])]
 
 
+def spent(*, attempts: int, max_attempts: int, reports: int, cause: FailureCause) -> bool:
+    """Whether a job that failed has had all its tries.
+
+    A report alone is given up for silence only at the second attempt, even where it has one (a half has): what
+    killed its worker may have been something else, and no half is left to tell. One that does kill its worker
+    costs one worker more.
+    """
+    if cause is FailureCause.SILENCE and reports == 1:
+        return attempts >= max(max_attempts, 2)
+    return attempts >= max_attempts
+
+
 def enqueue(
     session: Session,
     kind: JobKind,
@@ -83,6 +96,8 @@ def enqueue(
     feed: str | None = None,
     report_ids: Sequence[int] = (),
     priority: int = FRESH,
+    scheduled_at: datetime | None = None,
+    parent_id: int | None = None,
 ) -> int | None:
     """Add a job; None if one with this key is open already."""
     job_id = session.scalar(
@@ -90,8 +105,10 @@ def enqueue(
         .values(
             kind=kind,
             key=key,
+            parent_id=parent_id,
             feed=feed,
             report_ids=list(report_ids),
+            scheduled_at=scheduled_at,
             priority=priority,
             max_attempts=max_attempts,
         )
@@ -104,7 +121,7 @@ def enqueue(
 
 def claim(session: Session, kind: JobKind, *, worker: str, terms: Terms) -> Claim | None:
     """The next job of its kind, now held under a lease by Postgres's clock; None if nothing is ready."""
-    reap(session, terms)
+    reap(session)
     next_id = (
         select(Job.id)
         .where(Job.kind == kind, Job.state == JobState.READY, Job.not_before <= func.now())
@@ -196,6 +213,15 @@ def give_back(session: Session, held: Claim, reason: str, terms: Terms) -> None:
         not_before=func.now() + wait(waits, terms),
         error=reason,
     )
+    # A share that is away for days fails every few minutes: the history keeps the first of a series, `waits` counts.
+    last = session.execute(
+        select(JobFailure.cause, JobFailure.reason)
+        .where(JobFailure.job_id == held.id)
+        .order_by(JobFailure.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None or tuple(last) != (FailureCause.ENVIRONMENT, reason):
+        _remember(session, held, FailureCause.ENVIRONMENT, reason)
 
 
 def worker_name(process: int) -> str:
@@ -212,25 +238,41 @@ def give_back_all_of(session: Session, workers: Sequence[str]) -> None:
     )
 
 
-def fail(session: Session, held: Claim, reason: str) -> None:
-    """The work failed: try again, or at the limit split the job, or dead-letter its one report."""
-    if held.attempts < held.max_attempts:
+def fail(session: Session, held: Claim, reason: str, *, cause: FailureCause = FailureCause.WORK) -> None:
+    """The work failed: try again, or at the limit split the job, or dead-letter its one report.
+
+    What fails on a model that serves no more is not given up: the one that serves has tries of its own.
+    """
+    promotions.keep_out(session)
+    parts = halves(held.report_ids)
+    if not spent(attempts=held.attempts, max_attempts=held.max_attempts, reports=len(held.report_ids), cause=cause):
         _write(session, held, state=JobState.READY, lease_until=None, error=reason)
         session.execute(select(func.pg_notify(CHANNEL, held.kind)))
-        return
-    parts = halves(held.report_ids)
-    if not parts:
+    elif not parts and _its_model_was_replaced(session, held):
+        _write(session, held, state=JobState.READY, lease_until=None, attempts=0, error=reason)
+        session.execute(select(func.pg_notify(CHANNEL, held.kind)))
+    elif not parts:
         _write(session, held, state=JobState.DEAD, lease_until=None, finished_at=func.now(), error=reason)
-        return
-    _write(
-        session,
-        held,
-        state=JobState.DONE,
-        lease_until=None,
-        finished_at=func.now(),
-        outcome={"split": len(parts)},
-        error=reason,
-    )
+    else:
+        _write(
+            session,
+            held,
+            state=JobState.DONE,
+            lease_until=None,
+            finished_at=func.now(),
+            outcome={"split": len(parts)},
+            error=reason,
+        )
+        _enqueue_halves(session, held, parts)
+    _remember(session, held, cause, reason)
+
+
+def _its_model_was_replaced(session: Session, held: Claim) -> bool:
+    read_with = session.scalar(select(Job.model_version_id).where(Job.id == held.id))
+    return read_with is not None and read_with != promotions.serving_id(session)
+
+
+def _enqueue_halves(session: Session, held: Claim, parts: Sequence[list[int]]) -> None:
     for part in parts:
         # One attempt each: the whole has used up its own, and the poison report is among one of them.
         enqueue(
@@ -240,15 +282,25 @@ def fail(session: Session, held: Claim, reason: str) -> None:
             max_attempts=1,
             report_ids=part,
             priority=held.priority,
+            parent_id=held.id,
         )
 
 
-def reap(session: Session, terms: Terms) -> None:
+def _remember(session: Session, held: Claim, cause: FailureCause, reason: str) -> None:
+    """A row for the job's history: this attempt, by whom and with which model."""
+    attempt = select(Job.id, Job.epoch, literal(cause.value), literal(reason), Job.worker, Job.model_version_id).where(
+        Job.id == held.id
+    )
+    columns = ["job_id", "epoch", "cause", "reason", "worker", "model_version_id"]
+    session.execute(insert(JobFailure).from_select(columns, attempt))
+
+
+def reap(session: Session) -> None:
     """Free the jobs whose worker fell silent; at the limit that counts as failed work, since it may kill workers."""
-    silent = session.execute(
+    silent = session.scalars(
         select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < func.now()).with_for_update(skip_locked=True)
-    ).scalars()
-    for job in silent.all():
+    ).all()
+    for job in silent:
         held = Claim(
             id=job.id,
             kind=JobKind(job.kind),
@@ -259,13 +311,17 @@ def reap(session: Session, terms: Terms) -> None:
             report_ids=tuple(job.report_ids),
             priority=job.priority,
         )
-        fail(session, held, f"its worker {job.worker} fell silent")
+        fail(session, held, f"its worker {job.worker} fell silent", cause=FailureCause.SILENCE)
 
 
 def wake(session: Session, kind: JobKind) -> None:
     """Let waiting jobs of a kind go now: what they waited for has come."""
+    waiting = select(Job.id).where(Job.kind == kind, Job.state == JobState.READY)
     session.execute(
-        update(Job).where(Job.kind == kind, Job.state == JobState.READY).values(not_before=func.now(), waits=0)
+        update(Job)
+        # One that is locked is being claimed. Its claim may wait for a rollback that wakes; that must not wait for it.
+        .where(Job.id.in_(waiting.with_for_update(skip_locked=True)))
+        .values(not_before=func.now(), waits=0)
     )
     session.execute(select(func.pg_notify(CHANNEL, kind)))
 

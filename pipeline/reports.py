@@ -2,18 +2,19 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from pipeline import events, identifying, intake
 from pipeline.database import insert_by_copy
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
+from pipeline.identifying import Identifier
 from pipeline.intake import Current, Decision, Outcome
 from pipeline.labelling import JobSizes
 from pipeline.language import language
@@ -25,6 +26,7 @@ class _Standing:
     """A report as it stands while its chunk is gone through; `row` is its new version, if it gets one."""
 
     current: Current | None = None
+    in_quarantine: bool = False
     report_id: int | None = None
     row: "_NewVersion | None" = None
     withdraw: bool = False
@@ -42,6 +44,13 @@ class _NewVersion:
     flagged: bool = False
 
 
+@dataclass(frozen=True)
+class _SetAside:
+    item: Record | Unreadable
+    reason: str
+    kinds: tuple[str, ...] = ()
+
+
 @dataclass
 class _Plan:
     """What a chunk comes to, before anything is written."""
@@ -49,33 +58,86 @@ class _Plan:
     standing: dict[str, _Standing]
     rows: list[_NewVersion] = field(default_factory=list)
     superseded: list[int] = field(default_factory=list)
-    quarantined: list[tuple[str, str, str | None, datetime | None]] = field(default_factory=list)
+    quarantined: list[_SetAside] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
 def store(
-    session: Session, feed: Feed, items: Sequence[Item], *, cursor: dict[str, Any], sizes: JobSizes
+    session: Session,
+    feed: Feed,
+    items: Sequence[Item],
+    *,
+    cursor: dict[str, Any],
+    sizes: JobSizes,
+    job_id: int | None = None,
+    record_numbers: Sequence[str] = (),
 ) -> Counter[str]:
-    """Store a chunk and move the feed's cursor behind it; how many records had which outcome."""
-    # Two feeds may hold the same report: one waits for the other rather than fail on a conflict.
+    """Store a chunk and move the feed's cursor behind it; how many records had which outcome.
+
+    `job_id` is the pull that brought it; `record_numbers` are the patterns of the hospital's own record numbers.
+    """
+    lock(session, feed)
+    plan = _plan(items, _standing(session, feed, items), record_numbers=record_numbers)
+    _write(session, feed, plan, sizes=sizes, job_id=job_id)
+    feed.cursor, feed.updated_at = cursor, func.now()
+    return plan.outcomes
+
+
+def store_released(
+    session: Session,
+    feed: Feed,
+    record: Record,
+    *,
+    waived: Collection[str],
+    record_numbers: Sequence[str],
+    sizes: JobSizes,
+) -> tuple[Decision, int | None]:
+    """Store one record, which was quarantined, as a pull would, but for the kinds of identifying data `waived`.
+
+    The decision, and the report version that says what the record says, if one does. A record with other kinds
+    is `QUARANTINED` still: nothing is written then.
+    """
+    lock(session, feed)
+    plan = _plan([record], _standing(session, feed, [record]), record_numbers=record_numbers, waived=waived)
+    (outcome,) = map(Outcome, plan.outcomes)
+    if plan.quarantined:
+        return Decision(outcome, plan.quarantined[0].reason, plan.quarantined[0].kinds), None
+    stored = _write(session, feed, plan, sizes=sizes)
+    if outcome is Outcome.UNCHANGED:
+        return Decision(outcome), plan.standing[record.source_id].report_id
+    return Decision(outcome), stored[0] if outcome in intake.STORED else None
+
+
+def lock(session: Session, feed: Feed) -> None:
+    """Wait for whoever stores reports of this source, and let nobody store any until the caller commits.
+
+    Two feeds may hold the same report: one waits for the other rather than fail on a conflict.
+    """
     session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"{feed.site}\x1f{feed.source_system}", 0)))
     )
-    plan = _plan(items, _standing(session, feed, items))
-    now = datetime.now(UTC)
+
+
+def record_hash(item: Record | Unreadable) -> str:
+    """SHA-256, in hex, of what tells a quarantined record from others: place, id and time."""
+    return hashlib.sha256(f"{item.place}\x1f{item.source_id}\x1f{item.updated_at}".encode()).hexdigest()
+
+
+def _write(session: Session, feed: Feed, plan: _Plan, *, sizes: JobSizes, job_id: int | None = None) -> Sequence[int]:
+    """Write what a chunk came to, with its facts and their jobs; the report versions to be labelled."""
+    now = session.scalars(select(func.now())).one()  # one clock for all machines, the quarantine's too
     _retire(session, plan, now)
-    received, gone_already = _insert_versions(session, feed, plan.rows, now)
-    _quarantine(session, feed, plan)
+    received, gone_already = _insert_versions(session, feed, plan.rows, now, job_id)
+    _quarantine(session, feed, plan.quarantined)
     _count_skipped(session, feed, plan.skipped)
-    feed.cursor, feed.updated_at = cursor, now
     withdrawn = [one.report_id for one in plan.standing.values() if one.withdraw and one.report_id is not None]
     withdrawn += gone_already
     if received:
         events.publish(session, events.ReportsReceived(feed.name, tuple(received)), sizes=sizes)
     if withdrawn:
         events.publish(session, events.ReportsWithdrawn(feed.name, tuple(withdrawn)), sizes=sizes)
-    return plan.outcomes
+    return received
 
 
 def _standing(session: Session, feed: Feed, items: Iterable[Item]) -> dict[str, _Standing]:
@@ -102,10 +164,39 @@ def _standing(session: Session, feed: Feed, items: Iterable[Item]) -> dict[str, 
     for row in rows:
         current = Current(row.version, row.content_hash, row.source_updated_at, row.withdrawn)
         standing[row.source_id] = _Standing(current=current, report_id=row.id)
+    _note_quarantined(session, feed, items, standing)
     return standing
 
 
-def _plan(items: Sequence[Item], standing: dict[str, _Standing]) -> _Plan:
+def _note_quarantined(session: Session, feed: Feed, items: Iterable[Item], standing: dict[str, _Standing]) -> None:
+    """Note which reports that are withdrawn now, and that we do not hold, have records in quarantine."""
+    gone = {item.source_id for item in items if isinstance(item, Record) and item.withdrawn}
+    unknown = {source_id: standing[source_id] for source_id in gone if standing[source_id].current is None}
+    if not unknown:
+        return
+    held_back = set(
+        session.scalars(
+            select(Quarantine.source_id)
+            .join(Feed, Feed.name == Quarantine.feed)
+            .where(
+                Feed.site == feed.site,
+                Feed.source_system == feed.source_system,
+                Quarantine.source_id.in_(unknown),
+                Quarantine.released_at.is_(None),
+            )
+        )
+    )
+    for source_id, here in unknown.items():
+        here.in_quarantine = source_id in held_back
+
+
+def _plan(
+    items: Sequence[Item],
+    standing: dict[str, _Standing],
+    *,
+    record_numbers: Sequence[str],
+    waived: Collection[str] = (),
+) -> _Plan:
     plan = _Plan(standing)
     for item in items:
         match item:
@@ -116,21 +207,30 @@ def _plan(items: Sequence[Item], standing: dict[str, _Standing]) -> _Plan:
                 _set_aside(plan, item, item.reason)
             case Record():
                 new_hash = intake.content_hash(item)
+                here = standing[item.source_id]
                 decision = intake.decide(
                     item,
                     new_hash=new_hash,
-                    current=standing[item.source_id].current,
-                    identifiers=identifying.kinds(item.text) if item.text is not None else (),
+                    current=here.current,
+                    identifiers=_identifiers(item, record_numbers, waived),
+                    in_quarantine=here.in_quarantine,
                 )
                 _apply(plan, item, decision, new_hash)
     return plan
+
+
+def _identifiers(record: Record, record_numbers: Sequence[str], waived: Collection[str]) -> tuple[Identifier, ...]:
+    if record.text is None:
+        return ()
+    found = identifying.kinds(record.text, record_numbers=record_numbers)
+    return tuple(kind for kind in found if kind not in waived)
 
 
 def _apply(plan: _Plan, record: Record, decision: Decision, new_hash: str) -> None:
     here = plan.standing[record.source_id]
     match decision.outcome:
         case Outcome.QUARANTINED:
-            _set_aside(plan, record, decision.reason or "")
+            _set_aside(plan, record, decision.reason or "", decision.kinds)
             return
         case Outcome.SKIPPED:
             plan.skipped[decision.reason or ""] += 1
@@ -160,11 +260,14 @@ def _supersede(plan: _Plan, here: _Standing, record: Record, new_hash: str) -> N
     plan.rows.append(here.row)
 
 
-def _set_aside(plan: _Plan, item: Record | Unreadable, reason: str) -> None:
-    plan.quarantined.append((item.place, reason, item.source_id, item.updated_at))
+def _set_aside(plan: _Plan, item: Record | Unreadable, reason: str, kinds: tuple[str, ...] = ()) -> None:
+    plan.quarantined.append(_SetAside(item, reason, kinds))
     plan.outcomes[Outcome.QUARANTINED] += 1
     here = plan.standing.get(item.source_id) if item.source_id is not None else None
-    if here is None or here.current is None:
+    if here is None:
+        return
+    here.in_quarantine = True
+    if here.current is None:
         return
     held = here.current.source_updated_at
     if item.updated_at is None or held is None or item.updated_at >= held:
@@ -217,12 +320,12 @@ def _retire(session: Session, plan: _Plan, now: datetime) -> None:
 COLUMNS = (
     "site", "source_system", "source_id", "version", "is_current", "withdrawn_at", "flagged_at", "accession",
     "patient", "study_at", "issued_at", "source_updated_at", "code", "modality", "language", "text",
-    "content_hash", "feed", "received_at",
+    "content_hash", "feed", "job_id", "received_at",
 )  # fmt: skip
 
 
 def _insert_versions(
-    session: Session, feed: Feed, rows: Sequence[_NewVersion], now: datetime
+    session: Session, feed: Feed, rows: Sequence[_NewVersion], now: datetime, job_id: int | None
 ) -> tuple[list[int], list[int]]:
     """Write new versions by COPY; the ids of those to be labelled, and of those withdrawn in the same chunk."""
     if not rows:
@@ -231,14 +334,14 @@ def _insert_versions(
         session,
         "report",
         COLUMNS,
-        (_values(feed, row, now) for row in rows),
+        (_values(feed, row, now, job_id) for row in rows),
         returning="id, is_current, withdrawn_at IS NOT NULL AS withdrawn",
     )
     current = [row for row in stored if row.is_current]
     return [row.id for row in current if not row.withdrawn], [row.id for row in current if row.withdrawn]
 
 
-def _values(feed: Feed, row: _NewVersion, now: datetime) -> tuple[Any, ...]:
+def _values(feed: Feed, row: _NewVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:
     record = row.record
     return (
         feed.site,
@@ -259,24 +362,44 @@ def _values(feed: Feed, row: _NewVersion, now: datetime) -> tuple[Any, ...]:
         record.text,
         row.content_hash,
         feed.name,
+        job_id,
         now,
     )
 
 
-def _quarantine(session: Session, feed: Feed, plan: _Plan) -> None:
-    if not plan.quarantined:
-        return
-    rows = [
-        {
+def _quarantine(session: Session, feed: Feed, quarantined: Sequence[_SetAside]) -> None:
+    """One row per record and reason, however often it is read; a released one that is held back anew is open again."""
+    rows = {
+        (one.reason, record_hash(one.item)): {
             "feed": feed.name,
-            "place": place,
-            "reason": reason,
-            "source_id": source_id,
-            "record_hash": hashlib.sha256(f"{place}\x1f{source_id}\x1f{updated_at}".encode()).hexdigest(),
+            "place": one.item.place,
+            "reason": one.reason,
+            "kinds": list(one.kinds),
+            "source_id": one.item.source_id,
+            "record_hash": record_hash(one.item),
         }
-        for place, reason, source_id, updated_at in plan.quarantined
-    ]
-    session.execute(insert(Quarantine).on_conflict_do_nothing(), rows)
+        for one in quarantined
+    }
+    if not rows:
+        return
+    adding = insert(Quarantine)
+    released = Quarantine.released_at.is_not(None)
+    session.execute(
+        adding.on_conflict_do_update(
+            constraint="uq_quarantine_feed_place_reason_record_hash",
+            set_={
+                "kinds": adding.excluded.kinds,  # as the guard sees it now: this is what a release waives
+                "quarantined_at": case((released, func.now()), else_=Quarantine.quarantined_at),
+                "released_at": None,
+                "released_by": None,
+                "release_note": None,
+                "release_outcome": None,
+                "released_report_id": None,
+            },
+            where=or_(released, Quarantine.kinds != adding.excluded.kinds),
+        ),
+        list(rows.values()),
+    )
 
 
 def _count_skipped(session: Session, feed: Feed, skipped: Counter[str]) -> None:

@@ -33,7 +33,8 @@ QUESTIONS = (
     (
         "What was not taken in, and why?",
         Role.ANALYST,
-        "SELECT feed, place, reason FROM quarantined_records ORDER BY quarantine_id",
+        "SELECT feed, place, reason, array_to_string(kinds, ', ') AS kinds FROM quarantined_records "
+        "ORDER BY quarantine_id",
     ),
 )
 

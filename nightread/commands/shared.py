@@ -1,6 +1,9 @@
 """What commands have in common: the home they work on, and how they give data to other programs."""
 
+import getpass
 import json
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +24,17 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done, with 
 def settings(home: Path | None) -> Settings:
     """The settings of the home that the command names, or else the environment."""
     return house_settings.read(home)
+
+
+def who() -> str:
+    """Who runs this command, as user@host: what the audit trail calls them. Under sudo, whoever called it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's account may have a number and no name
+        user = f"uid-{os.getuid()}"
+    if user == "root":
+        user = os.environ.get("SUDO_USER") or user
+    return f"{user}@{socket.gethostname()}"
 
 
 def write_json(data: Any) -> None:

@@ -2,7 +2,9 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from under_test import HouseUnderTest
 
-from pipeline import reports
+from pipeline import jobs as pipeline_jobs
+from pipeline import pulls, reports
 from pipeline.database import DatabaseFailed
 from pipeline.feeds.record import Reason, Record, Skipped, Unreadable
 from pipeline.labelling import JobSizes
+from pipeline.names import JobKind
+from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
 
 TUESDAY, WEDNESDAY, SUNDAY = (MONDAY + timedelta(days=days) for days in (1, 2, -1))
@@ -165,7 +170,8 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(house: HouseUnd
 def test_identifying_data_is_quarantined_without_the_text(house: HouseUnderTest) -> None:
     assert store(house, record(text="환자명: 홍길동, 010-1234-5678")) == {"quarantined": 1}
     assert versions(house) == []
-    assert quarantine(house) == [("a.ndjson:r1", "identifying-data:phone-number", "r1")]
+    assert quarantine(house) == [("a.ndjson:r1", "identifying-data", "r1")]
+    assert house.value("SELECT kinds FROM quarantined_records") == ["phone-number", "patient-name"]
 
 
 def test_reading_it_again_adds_no_row(house: HouseUnderTest) -> None:
@@ -175,6 +181,34 @@ def test_reading_it_again_adds_no_row(house: HouseUnderTest) -> None:
     assert len(quarantine(house)) == 1
     store(house, Unreadable("a.ndjson:2", Reason.BAD_BASE64, "r2", MONDAY))
     assert len(quarantine(house)) == 2
+
+
+def test_a_hospital_names_its_own_record_numbers(house: HouseUnderTest) -> None:
+    numbered = record(text="Chart H-1234567. No nodule.")
+    with house.sessions.begin() as session:
+        pulls.register(session, "main", FeedSettings(path=Path("/nowhere"), site="seoul"))
+        feed = session.get_one(Feed, "main")
+        found = reports.store(session, feed, [numbered], cursor={}, sizes=SIZES, record_numbers=[r"H-[0-9]{7}"])
+    assert found == {"quarantined": 1}
+    assert store(house, numbered) == {"new": 1}, "elsewhere it is no such number"
+
+
+def test_a_deletion_finds_what_is_in_quarantine(house: HouseUnderTest) -> None:
+    gone = record(text=None, code=None, updated_at=TUESDAY)
+    store(house, record(text=PHONE))
+    assert store(house, gone) == {"withdrawn": 1}
+    assert store(house, record("r2", text=PHONE), replace(gone, source_id="r2")) == {"quarantined": 1, "withdrawn": 1}
+    assert versions(house, "r1") == versions(house, "r2") == [(1, None, True, True, False)]
+    assert jobs(house) == []
+
+
+def test_which_pull_brought_a_report_is_kept(house: HouseUnderTest) -> None:
+    store(house)
+    with house.sessions.begin() as session:
+        job_id = pipeline_jobs.enqueue(session, JobKind.PULL, key="pull:main", feed="main", max_attempts=1)
+        feed = session.get_one(Feed, "main")
+        reports.store(session, feed, [record(), record("r2")], cursor={}, sizes=SIZES, job_id=job_id)
+    assert house.rows("SELECT DISTINCT job_id FROM report") == [(job_id,)]
 
 
 PHONE = "Call 010-1234-5678."

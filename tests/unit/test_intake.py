@@ -146,6 +146,12 @@ def test_a_deletion_of_what_we_never_saw_is_skipped() -> None:
     assert decision(withdrawal(code=None), None) == Decision(Outcome.SKIPPED, UNKNOWN_DELETION)
 
 
+def test_a_deletion_of_what_is_in_quarantine_is_kept_as_withdrawn() -> None:
+    sent = withdrawal(code=None)
+    found = decide(sent, new_hash=content_hash(sent), current=None, identifiers=(), in_quarantine=True)
+    assert found == Decision(Outcome.WITHDRAWN)
+
+
 def test_an_unseen_report_of_a_wanted_code_that_was_entered_in_error_is_kept_as_withdrawn() -> None:
     assert outcome(withdrawal(), None) is Outcome.WITHDRAWN
 
@@ -193,9 +199,9 @@ def test_without_times_another_text_comes_back() -> None:
 # --- the guard
 
 
-def test_a_new_report_with_identifying_data_is_quarantined_with_its_first_kind() -> None:
+def test_a_new_report_with_identifying_data_is_quarantined_with_all_its_kinds() -> None:
     found = decision(record(), None, Identifier.PHONE_NUMBER, Identifier.EMAIL)
-    assert found == Decision(Outcome.QUARANTINED, "identifying-data:phone-number")
+    assert found == Decision(Outcome.QUARANTINED, "identifying-data", ("phone-number", "e-mail"))
 
 
 def test_an_amendment_with_identifying_data_is_quarantined() -> None:

@@ -1,0 +1,217 @@
+"""`quarantine`: what was not taken in; looked through, looked into, released."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nightread import console
+from nightread.commands.shared import AsJson, Home, settings, who, write_json
+from nightread.house import House, opened
+from pipeline import identifying, pulls, quarantine
+from pipeline.errors import NightreadError
+from pipeline.feeds.record import Record, Skipped, Unreadable
+from pipeline.quarantine import HeldVersion, Quarantined
+
+app = typer.Typer(
+    name="quarantine",
+    no_args_is_help=True,
+    help="What was not taken in, and why; a release reads a record again and takes it in.",
+)
+
+
+@app.command(name="list")
+def list_records(
+    feed: Annotated[str | None, typer.Option(help="Only records of this feed.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Only for this reason, or kind of identifying data, e.g. phone-number.")
+    ] = None,
+    released: Annotated[bool, typer.Option("--all", help="Released ones too.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """What is in quarantine: place, reason and kinds; no text is kept of it."""
+    house_settings = settings(home)
+    with opened(house_settings) as house, house.sessions.begin() as session:
+        records = quarantine.listed(session, feed=feed, reason=reason, released=released)
+    if feed is not None and not records:
+        pulls.named(house_settings, feed)  # a name that no feed has must not look like a feed without troubles
+    if as_json:
+        write_json([asdict(record) for record in records])
+        return
+    console.out.print(_counts(records), markup=False)
+    if records:
+        console.out.print(_table(records, house_settings.zone))
+
+
+@app.command()
+def show(
+    quarantine_id: Annotated[int, typer.Argument(metavar="ID", help="Number of the record.")],
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """A record, what else we know of its report, and, on a terminal only, its text as its source has it now."""
+    with opened(settings(home)) as house:
+        with house.sessions.begin() as session:
+            record = quarantine.found(session, quarantine_id)
+            others = quarantine.history(session, record)
+            versions = quarantine.versions(session, record)
+        if as_json:
+            data = {"history": [asdict(other) for other in others], "held": [asdict(version) for version in versions]}
+            write_json(asdict(record) | data)
+            return
+        zone = house.settings.zone
+        console.out.print(_described(record, zone))
+        if others:
+            console.out.print("\nOf the same report, in quarantine or released:")
+            console.out.print(_table(others, zone))
+        for version in versions:
+            console.out.print(_held(version, zone))
+        # Not what rich takes for a terminal: FORCE_COLOR makes it take a file for one.
+        if not sys.stdout.isatty():
+            console.out.print("\nThe text is not kept here; on a terminal this command reads it at its source.")
+            return
+        _show_text(house, record)
+
+
+@app.command()
+def release(
+    quarantine_ids: Annotated[list[int], typer.Argument(metavar="ID", help="Numbers of the records.")],
+    note: Annotated[str, typer.Option(help="Why; kept with the record.")],
+    home: Home = None,
+) -> None:
+    """Read records again at their source and take them in, each for the kinds of data it was quarantined for.
+
+    Who released it, when and why stays with the record, and is a fact in the audit trail. Exit code 1 if one
+    of them stays in quarantine; the others are released all the same.
+    """
+    if not note.strip():
+        raise typer.BadParameter("say why", param_hint="--note")
+    kept = 0
+    with opened(settings(home)) as house:
+        for quarantine_id in dict.fromkeys(quarantine_ids):
+            try:
+                console.out.print(_release(house, quarantine_id, note.strip()), markup=False, soft_wrap=True)
+            except NightreadError as error:
+                kept += 1
+                console.err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    if kept:
+        raise typer.Exit(1)
+
+
+def _release(house: House, quarantine_id: int, note: str) -> str:
+    with house.sessions.begin() as session:
+        record = quarantine.found(session, quarantine_id)
+    feed = pulls.named(house.settings, record.feed)
+    item = quarantine.read_again(house.settings, record)  # no transaction waits for a folder far away
+    with house.sessions.begin() as session:
+        released = quarantine.release(
+            session,
+            quarantine_id,
+            item,
+            by=who(),
+            note=note,
+            record_numbers=feed.record_numbers,
+            sizes=house.sizes,
+        )
+    became = "" if released.report_id is None else f", report {released.report_id}"
+    return f"{quarantine_id}: {released.outcome}{became}"
+
+
+def _counts(records: Iterable[Quarantined]) -> str:
+    """How many for which reason, e.g. "identifying-data 3 (phone-number 2, e-mail 1), broken-json 1"."""
+    reasons = Counter(record.reason for record in records)
+    parts = []
+    for reason, count in reasons.most_common():
+        kinds = Counter(kind for record in records if record.reason == reason for kind in record.kinds)
+        named = ", ".join(f"{kind} {times}" for kind, times in kinds.most_common())
+        parts.append(f"{reason} {count}" + (f" ({named})" if named else ""))
+    return ", ".join(parts) or "Nothing is in quarantine."
+
+
+def _table(records: Iterable[Quarantined], zone: ZoneInfo) -> Table:
+    table = Table()
+    table.add_column("id", justify="right")
+    for column in ("feed", "place", "reason", "report", "since", "released"):
+        table.add_column(column, overflow="fold")
+    for record in records:
+        released = f"{_time(record.released_at, zone)}: {record.release_outcome}" if record.released_at else ""
+        table.add_row(
+            str(record.id),
+            escape(record.feed),
+            escape(record.place),
+            _reason(record),
+            escape(record.source_id or ""),
+            _time(record.quarantined_at, zone),
+            released,
+        )
+    return table
+
+
+def _described(record: Quarantined, zone: ZoneInfo) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "record": str(record.id),
+        "feed": record.feed,
+        "place": record.place,
+        "reason": _reason(record),
+        "report": record.source_id or "its id could not be read",
+        "quarantined": _time(record.quarantined_at, zone),
+    }
+    if record.released_at is not None:
+        became = f", report {record.released_report_id}" if record.released_report_id else ""
+        rows["released"] = f"{_time(record.released_at, zone)} by {record.released_by}"
+        rows["because"] = record.release_note or ""
+        rows["came to"] = f"{record.release_outcome}{became}"
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    return table
+
+
+def _held(version: HeldVersion, zone: ZoneInfo) -> str:
+    said = [name for name in ("current", "withdrawn", "flagged") if getattr(version, name)]
+    return (
+        f"We hold of it: version {version.version} (report {version.report_id}), "
+        f"received {_time(version.received_at, zone)}" + (f"; {', '.join(said)}" if said else "")
+    )
+
+
+def _show_text(house: House, record: Quarantined) -> None:
+    try:
+        item = quarantine.read_again(house.settings, record)
+    except NightreadError as error:
+        console.out.print(f"\nIts text cannot be shown: {error}", style="yellow", markup=False)
+        return
+    match item:
+        case Unreadable() | Skipped():
+            console.out.print(f"\nIts text cannot be shown: {item.reason}", style="yellow", markup=False)
+        case Record(text=None):
+            console.out.print("\nIts source has withdrawn it.")
+        case Record(text=str(text)):
+            record_numbers = pulls.named(house.settings, record.feed).record_numbers
+            kinds = identifying.kinds(text, record_numbers=record_numbers)
+            holds = ", ".join(kinds) or "no identifying data that the guard sees"
+            console.out.print(f"\nReport {item.source_id} at its source now; it holds {holds}:\n", markup=False)
+            console.out.print(_printable(text), markup=False)
+
+
+def _printable(text: str) -> str:
+    """A text whose control characters can do nothing to the terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+
+
+def _reason(record: Quarantined) -> str:
+    return f"{record.reason}: {', '.join(record.kinds)}" if record.kinds else record.reason
+
+
+def _time(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
