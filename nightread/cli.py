@@ -11,9 +11,11 @@ import typer
 from models.errors import ModelError
 from nightread import console
 from nightread.commands import (
+    annotations,
     demo,
     explain,
     feeds,
+    labels,
     models,
     quarantine,
     reports,
@@ -45,6 +47,8 @@ for group in (
     reports.app,
     schedules.app,
     quarantine.app,
+    annotations.app,
+    labels.app,
     models.app,
 ):
     app.add_typer(group)

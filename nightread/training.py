@@ -1,6 +1,5 @@
 """Making and judging classifiers: annotations in, a registered model version or its figures out."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ from models import calibration, metrics
 from models.classifier import Classifier
 from models.finetuning import TrainingStep, fine_tune
 from nightread import console
+from nightread.commands.shared import who
 from nightread.house import House
 from pipeline import annotations, label_sets, labelling, model_versions
-from pipeline.annotations import AnnotationFile
+from pipeline.annotation_files import AnnotationFile
 from pipeline.errors import NightreadError
 from pipeline.model_versions import NewVersion
 from pipeline.tables import Annotation, Split
@@ -51,34 +51,49 @@ class Trained:
     """A registered version, and how it was made."""
 
     version: int
+    labels: int
     reports: dict[Split, int]
     splits_kept: int
     gate: metrics.Evaluation | None
 
 
-def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *, promote: bool) -> Trained:
+def train(
+    house: House,
+    file: AnnotationFile | None,
+    foundation: str,
+    recipe: Recipe,
+    *,
+    promote: bool,
+    label_set_name: str | None = None,
+) -> Trained:
     """Fit on train, set thresholds on calibration, judge on gate, register, and promote if asked.
 
-    The artifact is complete before its version is registered, so an interrupted training leaves nothing
-    that could be served.
+    Without a file it is made from the annotations of a label set as they were imported. The artifact is complete
+    before its version is registered, so an interrupted training leaves nothing that could be served.
     """
+    moved = 0
     with house.sessions.begin() as session:
-        label_set = label_sets.for_names(session, file.labels)
-        in_order = label_sets.names(session, label_set)
-        kept = annotations.keep(session, _reordered(file, in_order), label_set_id=label_set)
+        if file is None:
+            label_set = annotations.annotated_set(session, label_set_name).id
+            given = annotations.stored(session, label_set)
+        else:
+            label_set = label_sets.for_names(session, file.labels)
+            in_order = file.in_order(label_sets.names(session, label_set))
+            kept = annotations.keep(session, in_order, label_set_id=label_set)
+            given, moved = kept.annotations, kept.splits_kept
+        names = label_sets.names(session, label_set)
         session.expunge_all()
-    moved = sum(row.split != one.split for row, one in zip(file.rows, kept, strict=True))
-    parts = {split: [one for one in kept if one.split == split] for split in Split}
+    parts = {split: [one for one in given if one.split == split] for split in Split}
     if not parts[Split.TRAIN]:
-        raise NotTrained(f"none of the {len(kept)} annotations is in the split train; add more, or name their splits")
+        raise NotTrained(f"none of the {len(given)} annotations is in the split train; add more, or name their splits")
     folder = house.settings.models_folder
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".training-") as scratch:
-        sha256 = _fit(foundation, Path(scratch) / "artifact", parts[Split.TRAIN], in_order, recipe)
+        sha256 = _fit(foundation, Path(scratch) / "artifact", parts[Split.TRAIN], names, recipe)
         artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
         (Path(scratch) / "artifact").rename(folder / artifact)
     classifier = Classifier.load(folder / artifact)
-    thresholds = [0.5] * len(in_order)
+    thresholds = [0.5] * len(names)
     if parts[Split.CALIBRATION]:
         held = parts[Split.CALIBRATION]
         thresholds = calibration.thresholds(probabilities(classifier, _texts(held), "calibrating"), _truth(held))
@@ -104,11 +119,12 @@ def train(house: House, file: AnnotationFile, foundation: str, recipe: Recipe, *
                     "reports": {str(split): count for split, count in counts.items()},
                 },
                 fitted_on=[one.id for one in (*parts[Split.TRAIN], *parts[Split.CALIBRATION])],
+                created_by=who(),
             ),
         )
     if promote:
         _promote(house, version)
-    return Trained(version, counts, moved, gate)
+    return Trained(version, len(names), counts, moved, gate)
 
 
 @dataclass(frozen=True)
@@ -120,8 +136,8 @@ class Judged:
     labels: dict[str, metrics.LabelScore]
 
 
-def evaluate(house: House, file: AnnotationFile, version_id: int | None, *, include_fitted: bool) -> Judged:
-    """Judge a version (default: the one that serves) with its own thresholds.
+def evaluate(house: House, file: AnnotationFile | None, version_id: int | None, *, include_fitted: bool) -> Judged:
+    """Judge a version (default: the one that serves) with its own thresholds, on a file or on the gate annotations.
 
     Raises `NotJudged` if the labels differ from the model's, or if rows were used to make the model and
     `include_fitted` does not say that this is known.
@@ -130,19 +146,23 @@ def evaluate(house: House, file: AnnotationFile, version_id: int | None, *, incl
         version = model_versions.serving_or(session, version_id)
         model = labelling.described(session, version)
         fitted = annotations.fitted_hashes(session, version.id)
+        if file is None:
+            file = annotations.as_file(session, version.label_set_id, Split.GATE)
     if set(file.labels) != set(model.labels):
         differing = sorted(set(file.labels) ^ set(model.labels))
         raise NotJudged(
             f"model {model.id} has {len(model.labels)} labels, the annotations have {len(file.labels)}; "
             f"only one of the two has: {', '.join(differing)}"
         )
+    if not file.rows:
+        raise NotJudged(f"no gate annotation has the labels of model {model.id}; import some, or name a file")
     seen = sum(one.text_hash in fitted for one in file.rows)
     if seen and not include_fitted:
         raise NotJudged(
             f"model {model.id} was fitted on {seen} of these {len(file.rows)} reports, so its figures would flatter "
             "it; give reports it has not seen, or say --include-fitted"
         )
-    rows = _reordered(file, model.labels)
+    rows = file.in_order(model.labels)
     classifier = Classifier.load(house.settings.models_folder / model.artifact)
     if classifier.sha256 != model.artifact_sha256:
         raise NotJudged(f"the artifact {model.artifact} is not the one that model {model.id} registered")
@@ -168,7 +188,7 @@ def _promote(house: House, version: int) -> None:
     """In a transaction of its own: a promotion that fails must not cost the training."""
     try:
         with house.sessions.begin() as session:
-            model_versions.promote(session, version, sizes=house.sizes)
+            model_versions.promote(session, version, by=who(), sizes=house.sizes)
     except NightreadError as error:
         raise NotPromoted(
             f"model version {version} is trained and registered as a candidate, but it does not serve: {error}"
@@ -201,9 +221,3 @@ def _texts(rows: Sequence[Annotation]) -> list[str]:
 
 def _truth(rows: Sequence[Annotation]) -> NDArray[np.int8]:
     return np.array([one.labels for one in rows], dtype=np.int8)
-
-
-def _reordered(file: AnnotationFile, labels: Sequence[str]) -> list[annotations.Annotated]:
-    """The file's rows with their labels in another order of the same names."""
-    places = [file.labels.index(name) for name in labels]
-    return [dataclasses.replace(one, labels=tuple(one.labels[place] for place in places)) for one in file.rows]

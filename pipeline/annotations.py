@@ -1,208 +1,203 @@
-"""Labels given by people: reading them from CSV, splitting them once and for all, keeping them."""
+"""Annotations as they are kept: every annotator's reading, and what the readings of a report come to."""
 
-import csv
-import hashlib
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from pipeline import label_sets
+from pipeline.agreement import Reading, consensus
+from pipeline.annotation_files import Annotated, AnnotationFile
+from pipeline.annotation_files import read as read  # noqa: PLC0414 - until nightread/demo.py reads from there itself
 from pipeline.database import insert_by_copy
-from pipeline.errors import NightreadError
-from pipeline.tables import Annotation, FittedOn, Split
-
-ID_COLUMNS = ("id", "report_id", "source_id", "accessionno", "accession")
-TEXT_COLUMNS = ("report_text", "text", "report")
-SITE_COLUMN, SPLIT_COLUMN = "site", "split"
-PATIENT_COLUMNS = ("patient", "patient_id")
-DEFAULT_SITE = "unknown"
-VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "true": 1, "false": 0}
-# A column that is nearly all 0 and 1 was meant as a label; its other values are mistakes, not another kind of data.
-MEANT_AS_LABEL = 0.9
+from pipeline.tables import Annotation, AnnotationReading, FittedOn, LabelSet, Split
 
 
-class UnusableAnnotations(NightreadError):
-    """The file cannot be used as it is; the message names place and way out."""
+@dataclass(frozen=True)
+class Kept:
+    """What an import came to. `annotations` are its reports in the order given, each once."""
+
+    annotations: list[Annotation]
+    new_reports: int
+    new_readings: int
+    changed_readings: int
+    splits_kept: int
+    disputed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
-    """One labelled report; labels are 0 or 1 in the order of the file's label names."""
+class ReadReport:
+    """An annotated report without its text: who said what of it, and what that comes to."""
 
-    source_id: str
     site: str
-    text: str
-    text_hash: str
+    source_id: str
     labels: tuple[int, ...]
-    split: Split
+    readings: tuple[Reading, ...]
 
 
-@dataclass(frozen=True)
-class AnnotationFile:
-    """A file of annotations: unique texts per site, in file order."""
+@dataclass(frozen=True, slots=True)
+class Annotators:
+    """How much of a label set is annotated at a site, by split, and by whom: reports per annotator."""
 
-    labels: tuple[str, ...]
-    rows: tuple[Annotated, ...]
-    ignored_columns: tuple[str, ...]
-
-
-def text_hash(text: str) -> str:
-    """SHA-256, in hex, of the text without its accidents: Unicode form, letter case, white space."""
-    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip().casefold()
-    return hashlib.sha256(plain.encode()).hexdigest()
+    label_set: str
+    site: str
+    splits: dict[Split, int]
+    annotators: dict[str, int]
 
 
-def split_of(key: str) -> Split:
-    """The split that a patient's or a text's hash falls into: 80 % train, 10 % calibration, 10 % gate."""
-    share = int(hashlib.sha256(f"split\x1f{key}".encode()).hexdigest()[:8], 16) % 100
-    if share < 80:
-        return Split.TRAIN
-    return Split.CALIBRATION if share < 90 else Split.GATE
+def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, decides: bool = False) -> Kept:
+    """Store readings with labels by label position; their reports become annotations, or already are.
 
-
-def read(file: Path, *, id_column: str | None = None, text_column: str | None = None) -> AnnotationFile:
-    """Read a CSV of labelled reports; every 0/1 column that is not id, text, site, split or patient is a label.
-
-    A text that occurs twice at a site counts once. Raises `UnusableAnnotations` naming line and column.
+    An annotation keeps the split that it was given first, or gate reports would leak into training. An annotator who
+    is imported again replaces what they said before.
     """
-    header, lines = _lines(file)
-    columns = _Columns.find(file, header, id_column, text_column)
-    labels, ignored = _label_columns(file, header, lines, columns)
-    rows: dict[tuple[str, str], tuple[int, Annotated]] = {}
-    for number, line in lines:
-        row = _annotated(file, number, line, columns, labels)
-        line_before, before = rows.setdefault((row.site, row.text_hash), (number, row))
-        if before.labels != row.labels:
-            raise UnusableAnnotations(
-                f"{file}: lines {line_before} and {number} hold the same text with different labels; keep one"
-            )
-    return AnnotationFile(
-        labels=tuple(labels), rows=tuple(row for _, row in rows.values()), ignored_columns=tuple(ignored)
-    )
-
-
-@dataclass(frozen=True)
-class _Columns:
-    text: str
-    id: str | None
-    site: str | None
-    split: str | None
-    patient: str | None
-
-    @classmethod
-    def find(cls, file: Path, header: Sequence[str], id_column: str | None, text_column: str | None) -> "_Columns":
-        lower = {name.lower(): name for name in header}
-
-        def first(names: Sequence[str]) -> str | None:
-            return next((lower[name] for name in names if name in lower), None)
-
-        for asked in (id_column, text_column):
-            if asked is not None and asked not in header:
-                raise UnusableAnnotations(f"{file} has no column {asked!r}; it has: {', '.join(header)}")
-        text = text_column or first(TEXT_COLUMNS)
-        if text is None:
-            raise UnusableAnnotations(
-                f"{file} has no column {' or '.join(TEXT_COLUMNS)}; name the one with the texts with --text-column"
-            )
-        return cls(
-            text=text,
-            id=id_column or first(ID_COLUMNS),
-            site=lower.get(SITE_COLUMN),
-            split=lower.get(SPLIT_COLUMN),
-            patient=first(PATIENT_COLUMNS),
-        )
-
-    def named(self) -> set[str]:
-        return {name for name in (self.text, self.id, self.site, self.split, self.patient) if name is not None}
-
-
-def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    csv.field_size_limit(2**27)  # reports are longer than the csv module's default of 128 KiB allows
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            lines = [(reader.line_num, row) for row in reader]
-            header = list(reader.fieldnames or ())
-    except OSError as error:
-        raise UnusableAnnotations(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UnusableAnnotations(f"{file} is not UTF-8 (byte {error.start}); convert it first") from None
-    except csv.Error as error:
-        raise UnusableAnnotations(f"{file} is no valid CSV: {error}") from None
-    if not lines:
-        raise UnusableAnnotations(f"{file} holds no rows; it needs a header line and one line per report")
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise UnusableAnnotations(f"{file} has two columns named {twice!r}; rename or remove one")
-    for number, row in lines:
-        if None in row or None in row.values():
-            raise UnusableAnnotations(f"{file}: line {number} does not have the header's {len(header)} columns")
-    return header, lines
-
-
-def _label_columns(
-    file: Path, header: Sequence[str], lines: list[tuple[int, dict[str, str]]], columns: _Columns
-) -> tuple[list[str], list[str]]:
-    labels, ignored = [], []
-    for name in header:
-        if name in columns.named():
-            continue
-        wrong = [number for number, row in lines if row[name].strip().lower() not in VALUES]
-        if not wrong:
-            labels.append(name)
-        elif len(wrong) <= (1 - MEANT_AS_LABEL) * len(lines):
-            raise UnusableAnnotations(f"{file}: line {wrong[0]}, column {name!r} is neither 0 nor 1")
-        else:
-            ignored.append(name)
-    if not labels:
-        raise UnusableAnnotations(f"{file} has no 0/1 column; every label needs one")
-    return labels, ignored
-
-
-def _annotated(file: Path, number: int, line: dict[str, str], columns: _Columns, labels: Sequence[str]) -> Annotated:
-    text = line[columns.text]
-    if not text.strip():
-        raise UnusableAnnotations(f"{file}: line {number} has no text in column {columns.text!r}")
-    if "\x00" in text:
-        raise UnusableAnnotations(f"{file}: line {number} holds a NUL character; remove it")
-    named = line[columns.split].strip().lower() if columns.split else ""
-    if named and named not in set(Split):
-        raise UnusableAnnotations(
-            f"{file}: line {number} has split {named!r}; use train, calibration or gate, or leave it empty"
-        )
-    hashed = text_hash(text)
-    patient = line[columns.patient].strip() if columns.patient else ""
-    return Annotated(
-        source_id=line[columns.id].strip() if columns.id else str(number),
-        site=(line[columns.site].strip() if columns.site else "") or DEFAULT_SITE,
-        text=text,
-        text_hash=hashed,
-        labels=tuple(VALUES[line[name].strip().lower()] for name in labels),
-        split=Split(named) if named else split_of(patient or hashed),
-    )
-
-
-def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int) -> list[Annotation]:
-    """Store annotations, in the order given; one already known keeps the split it was given first."""
-    # A text may have been corrected in its labels; its split stays, or gate reports would leak into training.
+    first: dict[tuple[str, str], Annotated] = {}
+    for row in rows:
+        first.setdefault((row.site, row.text_hash), row)
     stored = insert_by_copy(
         session,
         "annotation",
         ("label_set_id", "site", "source_id", "text_hash", "text", "labels", "split"),
-        ((label_set_id, one.site, one.source_id, one.text_hash, one.text, one.labels, one.split) for one in rows),
-        conflict="ON CONFLICT (label_set_id, site, text_hash) DO UPDATE SET labels = excluded.labels",
-        returning="id, site, text_hash",
+        (
+            (label_set_id, one.site, one.source_id, one.text_hash, one.text, one.labels, one.split)
+            for one in first.values()
+        ),
+        # Changes nothing, but gives back rows that were there before as well. Those it had to lock, which sets xmax.
+        conflict="ON CONFLICT (label_set_id, site, text_hash) DO UPDATE SET source_id = annotation.source_id",
+        returning="id, site, text_hash, split, xmax = 0 AS is_new",
     )
     ids = {(row.site, row.text_hash): row.id for row in stored}
-    known = {
-        annotation.id: annotation
-        for annotation in session.scalars(select(Annotation).where(Annotation.id.in_(ids.values())))
+    before = {
+        (row.annotation_id, row.annotator): (tuple(row.labels), row.decides)
+        for row in session.execute(
+            select(
+                AnnotationReading.annotation_id,
+                AnnotationReading.annotator,
+                AnnotationReading.labels,
+                AnnotationReading.decides,
+            ).where(AnnotationReading.annotation_id.in_(ids.values()))
+        )
     }
-    return [known[ids[one.site, one.text_hash]] for one in rows]
+    readings = {(ids[one.site, one.text_hash], one.annotator): (one.labels, decides) for one in rows}
+    insert_by_copy(
+        session,
+        "annotation_reading",
+        ("annotation_id", "annotator", "labels", "decides"),
+        ((annotation, annotator, *said) for (annotation, annotator), said in readings.items()),
+        conflict="ON CONFLICT (annotation_id, annotator) "
+        "DO UPDATE SET labels = excluded.labels, decides = excluded.decides",
+        returning="annotation_id",
+    )
+    disputed = _settle(session, ids.values())
+    known = {one.id: one for one in session.scalars(select(Annotation).where(Annotation.id.in_(ids.values())))}
+    return Kept(
+        annotations=[known[ids[key]] for key in first],
+        new_reports=sum(row.is_new for row in stored),
+        new_readings=len(readings.keys() - before.keys()),
+        changed_readings=sum(key in before and before[key] != said for key, said in readings.items()),
+        splits_kept=sum(row.split != first[row.site, row.text_hash].split for row in stored),
+        disputed=disputed,
+    )
+
+
+def _settle(session: Session, annotation_ids: Collection[int]) -> int:
+    """Let these annotations say what their readings come to; the number that is disputed."""
+    found = {
+        annotation_id: consensus(readings) for annotation_id, readings in _readings(session, annotation_ids).items()
+    }
+    standing = dict(session.execute(select(Annotation.id, Annotation.labels).where(Annotation.id.in_(found))).all())
+    changed = [
+        {"id": annotation_id, "labels": list(one.labels)}
+        for annotation_id, one in found.items()
+        if tuple(standing[annotation_id]) != one.labels
+    ]
+    if changed:
+        session.execute(update(Annotation), changed)
+    return sum(bool(one.disputed) for one in found.values())
+
+
+def _readings(session: Session, annotation_ids: Collection[int]) -> dict[int, list[Reading]]:
+    """The readings of each annotation: who was imported first comes first, of those imported together by name."""
+    rows = session.scalars(
+        select(AnnotationReading)
+        .where(AnnotationReading.annotation_id.in_(annotation_ids))
+        .order_by(AnnotationReading.annotation_id, AnnotationReading.imported_at, AnnotationReading.annotator)
+    )
+    found: dict[int, list[Reading]] = defaultdict(list)
+    for row in rows:
+        found[row.annotation_id].append(Reading(row.annotator, tuple(row.labels), row.decides))
+    return found
+
+
+def stored(session: Session, label_set_id: int, split: Split | None = None) -> list[Annotation]:
+    """A label set's annotations, or those of one split, in the order of their import."""
+    wanted = select(Annotation).where(Annotation.label_set_id == label_set_id).order_by(Annotation.id)
+    return list(session.scalars(wanted if split is None else wanted.where(Annotation.split == split)))
+
+
+def as_file(session: Session, label_set_id: int, split: Split) -> AnnotationFile:
+    """The annotations of one split, as a file would give them."""
+    return AnnotationFile(
+        labels=tuple(label_sets.names(session, label_set_id)),
+        rows=tuple(
+            Annotated(one.source_id, one.site, one.text, one.text_hash, tuple(one.labels), split)
+            for one in stored(session, label_set_id, split)
+        ),
+        ignored_columns=(),
+    )
+
+
+def read_reports(session: Session, label_set_id: int, *, site: str | None = None) -> list[ReadReport]:
+    """A label set's annotations with all their readings and without their texts."""
+    wanted = select(Annotation.id, Annotation.site, Annotation.source_id, Annotation.labels)
+    wanted = wanted.where(Annotation.label_set_id == label_set_id).order_by(Annotation.id)
+    rows = session.execute(wanted if site is None else wanted.where(Annotation.site == site)).all()
+    readings = _readings(session, [row.id for row in rows])
+    return [ReadReport(row.site, row.source_id, tuple(row.labels), tuple(readings.get(row.id, ()))) for row in rows]
+
+
+def annotated_set(session: Session, name: str | None) -> LabelSet:
+    """The label set of that name, or the only one that anybody has annotated. Raises `UnknownLabelSet`."""
+    if name is not None:
+        return label_sets.named(session, name)
+    found = list(
+        session.scalars(
+            select(LabelSet).where(LabelSet.id.in_(select(Annotation.label_set_id))).order_by(LabelSet.name)
+        )
+    )
+    if not found:
+        raise label_sets.UnknownLabelSet("there are no annotations yet; run `nightread annotations import FILE`")
+    if len(found) > 1:
+        raise label_sets.UnknownLabelSet(
+            f"annotations belong to {len(found)} label sets; say --label-set {' or '.join(one.name for one in found)}"
+        )
+    return found[0]
+
+
+def counts(session: Session) -> list[Annotators]:
+    """Where annotations are, by label set and site."""
+    found: dict[tuple[str, str], Annotators] = {}
+    by_split = (
+        select(LabelSet.name, Annotation.site, Annotation.split, func.count())
+        .join(LabelSet, LabelSet.id == Annotation.label_set_id)
+        .group_by(LabelSet.name, Annotation.site, Annotation.split)
+        .order_by(LabelSet.name, Annotation.site)
+    )
+    for label_set, site, split, reports in session.execute(by_split):
+        one = found.setdefault((label_set, site), Annotators(label_set, site, dict.fromkeys(Split, 0), {}))
+        one.splits[Split(split)] = reports
+    by_annotator = (
+        select(LabelSet.name, Annotation.site, AnnotationReading.annotator, func.count())
+        .join(Annotation, Annotation.id == AnnotationReading.annotation_id)
+        .join(LabelSet, LabelSet.id == Annotation.label_set_id)
+        .group_by(LabelSet.name, Annotation.site, AnnotationReading.annotator)
+        .order_by(AnnotationReading.annotator)
+    )
+    for label_set, site, annotator, reports in session.execute(by_annotator):
+        found[label_set, site].annotators[annotator] = reports
+    return list(found.values())
 
 
 def fitted_hashes(session: Session, version_id: int) -> set[str]:

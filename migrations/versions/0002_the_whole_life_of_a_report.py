@@ -231,6 +231,11 @@ def _annotations_and_labels() -> None:
         sa.PrimaryKeyConstraint("annotation_id", "annotator", name=op.f("pk_annotation_reading")),
         comment="What each annotator said of a report; annotation.labels is what they come to.",
     )
+    # What was imported before has one reader, whose name nobody noted.
+    op.execute(
+        "INSERT INTO annotation_reading (annotation_id, annotator, labels, imported_at) "
+        "SELECT id, 'unknown', labels, imported_at FROM annotation"
+    )
     op.add_column("label", sa.Column("snomed_ct", sa.Text(), comment="SNOMED CT concept id."))
     op.add_column("label", sa.Column("radlex", sa.Text(), comment="RadLex id, e.g. RID34539."))
 

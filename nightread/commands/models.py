@@ -10,7 +10,8 @@ from rich.table import Table
 from nightread import console
 from nightread.commands.shared import AsJson, Home, settings, write_json
 from nightread.house import opened
-from pipeline import annotations
+from pipeline import annotation_files
+from pipeline.annotation_files import AnnotationFile
 
 if TYPE_CHECKING:
     from nightread.training import Judged
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Annotations = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--annotations",
-        help="CSV with one labelled report per line. Every 0/1 column that is not id, text, site, patient or "
-        "split is a label.",
+        help="CSV with one labelled report per line. Every 0/1 column that is not id, text, site, patient, split or "
+        "annotator is a label. Without it: what was imported with `annotations import`.",
+        show_default=False,
     ),
 ]
 IdColumn = Annotated[str | None, typer.Option(help="Column with the report's id (default: found by its name).")]
@@ -31,11 +33,15 @@ TextColumn = Annotated[str | None, typer.Option(help="Column with the text (defa
 
 @app.command()
 def train(
-    annotations_file: Annotations,
     foundation: Annotated[
         str,
         typer.Option(help="Encoder to start from: a folder or a Hugging Face hub id.", show_default=False),
     ],
+    annotations_file: Annotations = None,
+    label_set: Annotated[
+        str | None,
+        typer.Option(help="Without --annotations: whose annotations (default: the only label set that has any)."),
+    ] = None,
     id_column: IdColumn = None,
     text_column: TextColumn = None,
     epochs: Annotated[int, typer.Option(min=1, help="Times that all training reports are read.")] = 6,
@@ -49,20 +55,24 @@ def train(
     Reports are split by hash of patient or text, once and for all: 80 % to fit, 10 % for thresholds, 10 % to
     judge; a column "split" (train, calibration, gate) takes precedence.
     """
+    if annotations_file is not None and label_set is not None:
+        raise typer.BadParameter(
+            "a file of annotations names its labels itself; leave one out", param_hint="--label-set"
+        )
     house_settings = settings(home)
-    file = annotations.read(annotations_file, id_column=id_column, text_column=text_column)
+    file = _read(annotations_file, id_column, text_column)
     from nightread import training  # noqa: PLC0415 - torch, which no other command should wait for
 
     with opened(house_settings) as house:
         recipe = training.Recipe(epochs=epochs, seed=seed, learning_rate=learning_rate)
-        made = training.train(house, file, foundation, recipe, promote=promote)
+        made = training.train(house, file, foundation, recipe, promote=promote, label_set_name=label_set)
     console.out.print(
-        f"{len(file.rows)} reports, {len(file.labels)} labels; "
+        f"{sum(made.reports.values())} reports, {made.labels} labels; "
         + ", ".join(f"{count} {split}" for split, count in made.reports.items())
     )
     if made.splits_kept:
         console.out.print(f"{made.splits_kept} reports keep the split that they were first imported with.")
-    if file.ignored_columns:
+    if file is not None and file.ignored_columns:
         console.out.print(f"Columns that are no labels: {', '.join(file.ignored_columns)}", markup=False)
     if made.gate is not None:
         console.out.print(f"On the gate reports: macro F1 {_interval(made.gate.macro_f1, made.gate.macro_f1_interval)}")
@@ -72,7 +82,7 @@ def train(
 
 @app.command()
 def evaluate(
-    annotations_file: Annotations,
+    annotations_file: Annotations = None,
     model: Annotated[int | None, typer.Option(help="Model version (default: the one that serves).")] = None,
     id_column: IdColumn = None,
     text_column: TextColumn = None,
@@ -82,9 +92,12 @@ def evaluate(
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Judge a model on labelled reports: macro F1 and every label, with bootstrap intervals (95 %)."""
+    """Judge a model on labelled reports: macro F1 and every label, with bootstrap intervals (95 %).
+
+    Without --annotations on the imported ones that are kept for judging (split gate).
+    """
     house_settings = settings(home)
-    file = annotations.read(annotations_file, id_column=id_column, text_column=text_column)
+    file = _read(annotations_file, id_column, text_column)
     from nightread import training  # noqa: PLC0415 - torch, which no other command should wait for
 
     with opened(house_settings) as house:
@@ -100,6 +113,10 @@ def evaluate(
         table.add_row(escape(label), str(score.positives), _figure(score.precision), _figure(score.recall), f1)
     console.out.print(table)
     console.out.print(f"Macro F1 {_interval(judged.overall.macro_f1, judged.overall.macro_f1_interval)}")
+
+
+def _read(file: Path | None, id_column: str | None, text_column: str | None) -> AnnotationFile | None:
+    return None if file is None else annotation_files.read(file, id_column=id_column, text_column=text_column)
 
 
 def _as_json(judged: "Judged") -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import annotations
-from pipeline.annotations import AnnotationFile, UnusableAnnotations, split_of, text_hash
+from pipeline import annotation_files
+from pipeline.annotation_files import AnnotationFile, UnusableAnnotations, split_of, text_hash
 from pipeline.tables import Split
 
 Write = Callable[..., Path]
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Write:
 
 def refused(file: Path, **columns: str) -> str:
     with pytest.raises(UnusableAnnotations) as error:
-        annotations.read(file, **columns)
+        annotation_files.read(file, **columns)
     return str(error.value)
 
 
@@ -39,7 +39,7 @@ def refused(file: Path, **columns: str) -> str:
 
 
 def test_every_column_of_0_and_1_is_a_label(file: Write) -> None:
-    found = annotations.read(
+    found = annotation_files.read(
         file(
             ("id", "report_text", "Emphysema", "age", "흉수", "remark"),
             ("r1", "No nodule.", 0, 57, 1, "seen twice"),
@@ -55,7 +55,7 @@ def test_every_column_of_0_and_1_is_a_label(file: Write) -> None:
 
 
 def test_columns_with_a_meaning_are_no_labels_even_if_they_hold_0_and_1(file: Write) -> None:
-    found = annotations.read(
+    found = annotation_files.read(
         file(("ID", "Text", "Site", "Patient", "split", "Nodule"), (0, "A", 1, 0, "gate", 1), (1, "B", 0, 1, "gate", 0))
     )
     assert found.labels == ("Nodule",)
@@ -64,24 +64,24 @@ def test_columns_with_a_meaning_are_no_labels_even_if_they_hold_0_and_1(file: Wr
 
 @pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1.0", "0.0"), ("True", "False"), (" 1 ", "0 ")])
 def test_0_and_1_as_other_programs_write_them(yes: str, no: str, file: Write) -> None:
-    found = annotations.read(file(("text", "Nodule"), ("A", yes), ("B", no)))
+    found = annotation_files.read(file(("text", "Nodule"), ("A", yes), ("B", no)))
     assert [row.labels for row in found.rows] == [(1,), (0,)]
 
 
 def test_columns_can_be_named(file: Write) -> None:
     csv_file = file(("number", "befund", "text", "Nodule"), ("7", "A nodule.", "no report", 1))
-    (row,) = annotations.read(csv_file, id_column="number", text_column="befund").rows
+    (row,) = annotation_files.read(csv_file, id_column="number", text_column="befund").rows
     assert (row.source_id, row.text, row.labels) == ("7", "A nodule.", (1,))
 
 
 def test_without_an_id_the_line_is_the_id(file: Write) -> None:
-    rows = annotations.read(file(("text", "Nodule"), ("A", 1), ("B", 0))).rows
+    rows = annotation_files.read(file(("text", "Nodule"), ("A", 1), ("B", 0))).rows
     assert [row.source_id for row in rows] == ["2", "3"]
 
 
 def test_without_a_site_it_is_unknown(file: Write) -> None:
-    (row,) = annotations.read(file(("text", "site", "Nodule"), ("A", " ", 1))).rows
-    assert row.site == annotations.DEFAULT_SITE
+    (row,) = annotation_files.read(file(("text", "site", "Nodule"), ("A", " ", 1))).rows
+    assert row.site == annotation_files.DEFAULT_SITE
 
 
 # --- how a CSV may be written
@@ -89,17 +89,17 @@ def test_without_a_site_it_is_unknown(file: Write) -> None:
 
 def test_excel_s_byte_order_mark_is_no_part_of_the_first_column(file: Write) -> None:
     csv_file = file(("text", "Nodule"), ("결절 없음.", 0), encoding="utf-8-sig")
-    assert annotations.read(csv_file).rows[0].text == "결절 없음."
+    assert annotation_files.read(csv_file).rows[0].text == "결절 없음."
 
 
 def test_quoted_texts_keep_their_lines_quotes_and_commas(file: Write) -> None:
     text = 'Findings:\n- nodule, 3.5 cm\n- "sharp" margin\r\n\n판독: 결절'
-    (row,) = annotations.read(file(("text", "Nodule"), (text, 1))).rows
+    (row,) = annotation_files.read(file(("text", "Nodule"), (text, 1))).rows
     assert row.text == text
 
 
 def test_a_report_of_a_megabyte_is_read(file: Write) -> None:
-    assert len(annotations.read(file(("text", "Nodule"), ("x" * 1_000_000, 1))).rows[0].text) == 1_000_000
+    assert len(annotation_files.read(file(("text", "Nodule"), ("x" * 1_000_000, 1))).rows[0].text) == 1_000_000
 
 
 # --- mistakes
@@ -148,12 +148,12 @@ def test_one_text_with_two_opinions_is_named_by_both_lines(file: Write) -> None:
 
 
 def test_two_sites_may_differ_about_the_same_text(file: Write) -> None:
-    found = annotations.read(file(("text", "site", "Nodule"), ("A nodule.", "x", 1), ("A nodule.", "y", 0)))
+    found = annotation_files.read(file(("text", "site", "Nodule"), ("A nodule.", "x", 1), ("A nodule.", "y", 0)))
     assert len(found.rows) == 2
 
 
 def test_a_text_that_stands_twice_counts_once(file: Write) -> None:
-    found = annotations.read(file(("id", "text", "Nodule"), ("r1", "A nodule.", 1), ("r2", "a nodule. ", 1)))
+    found = annotation_files.read(file(("id", "text", "Nodule"), ("r1", "A nodule.", 1), ("r2", "a nodule. ", 1)))
     assert [row.source_id for row in found.rows] == ["r1"]
 
 
@@ -198,6 +198,77 @@ def test_an_unclosed_quote_is_refused(tmp_path: Path) -> None:
     assert "no valid CSV" in refused(tmp_path / "labels.csv")
 
 
+# --- who read what, and what is read already
+
+
+def test_whoever_is_named_read_all_of_it(file: Write) -> None:
+    found = annotation_files.read(file(("text", "Nodule"), ("A", 1), ("B", 0)), annotator=" kim ")
+    assert [row.annotator for row in found.rows] == ["kim", "kim"]
+
+
+def test_a_column_names_annotators_line_by_line(file: Write) -> None:
+    csv_file = file(("text", "annotator", "Nodule"), ("A", "kim", 1), ("A", "lee", 0), ("a ", "kim", 1))
+    found = annotation_files.read(csv_file)
+    assert [(row.annotator, row.labels) for row in found.rows] == [("kim", (1,)), ("lee", (0,))]
+    with pytest.raises(UnusableAnnotations, match="leave out --annotator"):
+        annotation_files.read(csv_file, annotator="park")
+
+
+def test_one_annotator_with_two_opinions_of_a_text_is_refused(file: Write) -> None:
+    said = refused(file(("text", "annotator", "Nodule"), ("A", "kim", 1), ("A", "lee", 0), ("A", "kim", 0)))
+    assert "lines 2 and 4" in said
+
+
+def test_a_line_without_an_annotator_is_refused(file: Write) -> None:
+    said = refused(file(("text", "annotator", "Nodule"), ("A", "kim", 1), ("B", " ", 0)))
+    assert "line 3 names no annotator" in said
+
+
+def test_of_a_known_set_a_gap_is_an_error_and_not_another_kind_of_data(file: Write) -> None:
+    csv_file = file(("text", "Nodule", "Mass"), ("A", 1, ""), ("B", 0, 0), ("C", 0, ""))
+    assert annotation_files.read(csv_file).labels == ("Nodule",)
+    with pytest.raises(UnusableAnnotations, match="line 2, column 'Mass' is empty"):
+        annotation_files.read(csv_file, known=[("Nodule",), ("Mass", "Nodule")])
+
+
+def test_of_a_known_set_reports_without_any_label_are_not_read_yet(file: Write) -> None:
+    csv_file = file(("text", "Nodule", "Mass"), ("A", 1, 0), ("B", "", " "), ("C", "", ""))
+    found = annotation_files.read(csv_file, known=[("Nodule", "Mass")])
+    assert ([row.text for row in found.rows], found.unread) == (["A"], 2)
+
+
+def test_a_file_that_nobody_has_filled_in_is_refused(file: Write) -> None:
+    csv_file = file(("text", "Nodule"), ("A", ""), ("B", ""))
+    with pytest.raises(UnusableAnnotations, match="no report has a label yet"):
+        annotation_files.read(csv_file, known=[("Nodule",)])
+
+
+def test_why_a_report_was_asked_for_is_no_label(file: Write) -> None:
+    header = (
+        "source_id",
+        "report_id",
+        "site",
+        "patient",
+        "language",
+        "report_text",
+        "Nodule",
+        "asked_for",
+        "probability",
+    )
+    csv_file = file(
+        header, (1, 1, "seoul", "p1", "ko", "A", 1, "Nodule", 0), (0, 0, "seoul", "p2", "en", "B", 0, "", 1)
+    )
+    found = annotation_files.read(csv_file)
+    assert found.labels == ("Nodule",)
+    assert [(row.source_id, row.site) for row in found.rows] == [("1", "seoul"), ("0", "seoul")]
+    assert [row.split for row in found.rows] == [split_of("p1"), split_of("p2")]
+
+
+def test_labels_can_be_put_in_another_order(file: Write) -> None:
+    found = annotation_files.read(file(("text", "Nodule", "Mass"), ("A", 1, 0)))
+    assert [row.labels for row in found.in_order(["Mass", "Nodule"])] == [(0, 1)]
+
+
 # --- splits
 
 
@@ -220,33 +291,33 @@ def test_eight_of_ten_are_for_training() -> None:
 
 def test_all_reports_of_a_patient_are_in_one_split(file: Write) -> None:
     rows = [(f"Report {number}", f"p{number // 10}", number % 2) for number in range(100)]
-    found = annotations.read(file(("text", "patient_id", "Nodule"), *rows))
+    found = annotation_files.read(file(("text", "patient_id", "Nodule"), *rows))
     by_patient = [set(splits(found)[start : start + 10]) for start in range(0, 100, 10)]
     assert all(len(of_one) == 1 for of_one in by_patient)
     assert len(set.union(*by_patient)) > 1
 
 
 def test_without_a_patient_the_text_decides_whatever_its_spelling(file: Write) -> None:
-    one = annotations.read(file(("text", "patient", "Nodule"), ("Nodule in the  LUNG", "", 1)))
-    other = annotations.read(file(("id", "text", "Nodule"), ("x", " nodule in the lung\n", 1)))
+    one = annotation_files.read(file(("text", "patient", "Nodule"), ("Nodule in the  LUNG", "", 1)))
+    other = annotation_files.read(file(("id", "text", "Nodule"), ("x", " nodule in the lung\n", 1)))
     assert splits(one) == splits(other) == [split_of(text_hash("nodule in the lung"))]
 
 
 def test_a_named_split_takes_precedence(file: Write) -> None:
     rows = [(f"Report {number}", "p1", split, 1) for number, split in enumerate(("gate", "Train ", "calibration"))]
-    found = annotations.read(file(("text", "patient", "split", "Nodule"), *rows))
+    found = annotation_files.read(file(("text", "patient", "split", "Nodule"), *rows))
     assert splits(found) == ["gate", "train", "calibration"]
 
 
 def test_an_empty_split_is_drawn(file: Write) -> None:
-    (row,) = annotations.read(file(("text", "patient", "split", "Nodule"), ("A", "p4", "", 1))).rows
+    (row,) = annotation_files.read(file(("text", "patient", "split", "Nodule"), ("A", "p4", "", 1))).rows
     assert row.split == split_of("p4") == Split.GATE
 
 
 def test_order_and_neighbours_do_not_move_a_report(file: Write) -> None:
     rows = [(f"Report {number}", number % 2) for number in range(50)]
-    forwards = {row.text: row.split for row in annotations.read(file(("text", "Nodule"), *rows)).rows}
-    few_backwards = annotations.read(file(("text", "Nodule"), *rows[40:10:-1])).rows
+    forwards = {row.text: row.split for row in annotation_files.read(file(("text", "Nodule"), *rows)).rows}
+    few_backwards = annotation_files.read(file(("text", "Nodule"), *rows[40:10:-1])).rows
     assert all(forwards[row.text] == row.split for row in few_backwards)
 
 
