@@ -10,6 +10,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,11 +50,57 @@ def refuse_used(out: Path) -> None:
         raise ArtifactError(f"{str(out)!r} exists already; name another folder or remove it first")
 
 
+class FileState(StrEnum):
+    """What a file of a model's folder is, held against the manifest."""
+
+    OK = "ok"
+    MISSING = "missing"
+    ALTERED = "altered"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A folder held against its manifest, file by file. `sha256` names what the manifest describes."""
+
+    sha256: str
+    files: dict[str, FileState]
+
+
+def examine(folder: Path) -> Examined:
+    """The state of every file in `folder`; unknown is one that the manifest does not name.
+
+    Raises ArtifactError if no manifest says what belongs there, or a file cannot be read.
+    """
+    expected = _manifest(folder)
+    found = set(_files(folder))  # nothing outside of the folder is looked at, whatever the manifest names
+    files = {
+        name: _state(folder / name, sha256) if name in found else FileState.MISSING for name, sha256 in expected.items()
+    }
+    files |= dict.fromkeys(found - set(expected), FileState.UNKNOWN)
+    return Examined(hashlib.sha256(_canonical(expected)).hexdigest(), dict(sorted(files.items())))
+
+
 def verify(folder: Path) -> str:
     """The sha256 that names the artifact in `folder`, after every file has been held against its manifest.
 
     Raises ArtifactError if the manifest or a file is missing, altered, unreadable or not in the manifest.
     """
+    examined = examine(folder)
+    for name, state in examined.files.items():
+        if state is FileState.ALTERED:
+            raise ArtifactError(
+                f"{str(folder / name)!r} is not the file that was written (its sha256 differs); "
+                "restore it, or train again"
+            )
+        if state is not FileState.OK:
+            fault = "has no file" if state is FileState.MISSING else "has a file that its manifest does not know:"
+            raise ArtifactError(f"model folder {str(folder)!r} {fault} {name!r}; restore the folder as it was written")
+    return examined.sha256
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """The sha256 by file name that `folder`'s manifest states."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         expected = manifest["files"]
@@ -60,21 +108,18 @@ def verify(folder: Path) -> str:
             raise ArtifactError(
                 f"{str(folder)!r} has a manifest of another format; load it with the version that made it"
             )
-        found = set(_files(folder))
-        for name in sorted(found ^ set(expected)):
-            fault = "has no file" if name in expected else "has a file that its manifest does not know:"
-            raise ArtifactError(f"model folder {str(folder)!r} {fault} {name!r}; restore the folder as it was written")
-        for name, sha256 in expected.items():
-            if _sha256(folder / name) != sha256:
-                raise ArtifactError(
-                    f"{str(folder / name)!r} is not the file that was written (its sha256 differs); "
-                    "restore it, or train again"
-                )
     except FileNotFoundError as error:
         raise ArtifactError(f"no model at {str(folder)!r}: {Path(error.filename).name} is missing") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"the model folder {str(folder)!r} cannot be read ({type(error).__name__})") from None
-    return hashlib.sha256(_canonical(expected)).hexdigest()
+    return expected
+
+
+def _state(file: Path, sha256: str) -> FileState:
+    try:
+        return FileState.OK if _sha256(file) == sha256 else FileState.ALTERED
+    except OSError as error:
+        raise ArtifactError(f"{str(file)!r} cannot be read ({type(error).__name__})") from None
 
 
 def _files(folder: Path) -> list[str]:

@@ -12,12 +12,14 @@ from models.errors import ModelError
 from nightread import console
 from nightread.commands import (
     annotations,
+    dead_letters,
     demo,
     explain,
     feeds,
     labels,
     models,
     quarantine,
+    registry,
     reports,
     running,
     schedules,
@@ -50,6 +52,8 @@ for group in (
     annotations.app,
     labels.app,
     models.app,
+    registry.app,
+    dead_letters.app,
 ):
     app.add_typer(group)
 

@@ -46,7 +46,7 @@ def texts(session: Session, report_ids: Sequence[int], *, model_version_id: int 
     )
     is_given_up = exists().where(
         Job.state.in_([JobState.DEAD, JobState.DROPPED]),
-        Job.report_ids.contains(array([Report.id])),
+        Job.report_ids.op("@>")(array([Report.id])),
         Job.model_version_id == model_version_id,
     )
     rows = session.execute(

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from pipeline import jobs
+from pipeline import jobs, promotions
 from pipeline.names import JobKind
 from pipeline.settings import Settings
 from pipeline.tables import Label, ModelVersion
 
 RECONCILE_LOCK = 0x7265636F6E
-PROMOTION_LOCK = 0x70726F6D6F
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,8 @@ class ServingModel:
 
 def serving(session: Session) -> ServingModel | None:
     """The production version with the highest serving rank; None before the first promotion."""
-    version = session.scalars(
-        select(ModelVersion)
-        .where(ModelVersion.serving_rank.is_not(None))
-        .order_by(ModelVersion.serving_rank.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if version is None else described(session, version)
+    version_id = promotions.serving_id(session)
+    return None if version_id is None else described(session, session.get_one(ModelVersion, version_id))
 
 
 def serving_while_writing(session: Session) -> ServingModel | None:
@@ -56,13 +50,8 @@ def serving_while_writing(session: Session) -> ServingModel | None:
 
     A promotion enqueues whatever its model has yet to read. It must see the labels written here, or be seen.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": PROMOTION_LOCK})
+    promotions.keep_out(session)
     return serving(session)
-
-
-def hold_promotions(session: Session) -> None:
-    """Wait until no labels are being written, and let none be until the caller commits."""
-    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PROMOTION_LOCK})
 
 
 def described(session: Session, version: ModelVersion) -> ServingModel:
@@ -117,13 +106,37 @@ def reconcile(session: Session, *, sizes: JobSizes) -> int:
     Reports without any label come before those whose label is merely stale. Two reconcilers wait for each
     other, so nothing is enqueued twice.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": RECONCILE_LOCK})
+    one_at_a_time(session)
     lacking = session.execute(LACKING).all()
     fresh = [row.report_id for row in lacking if row.fresh]
     stale = [row.report_id for row in lacking if not row.fresh]
     enqueue(session, fresh, sizes=sizes, priority=jobs.FRESH)
     enqueue(session, stale, sizes=sizes, priority=jobs.RELABEL)
     return len(lacking)
+
+
+def one_at_a_time(session: Session) -> None:
+    """Wait until nobody else enqueues what lacks a label, and let nobody until the caller commits."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": RECONCILE_LOCK})
+
+
+HASTEN = text(
+    """
+    UPDATE job SET priority = :fresh
+    WHERE id IN (
+        SELECT j.id FROM job j
+        WHERE j.kind = 'label' AND j.state = 'ready' AND j.priority > :fresh AND EXISTS (
+            SELECT 1 FROM report_state s WHERE s.report_id = ANY (j.report_ids) AND s.state = 'pending'
+        )
+        FOR UPDATE OF j SKIP LOCKED  -- one that is locked is being claimed, and so comes soon enough
+    )
+    """
+)
+
+
+def hasten(session: Session) -> None:
+    """After a rollback: jobs enqueued to relabel that now hold reports without any label come first."""
+    session.execute(HASTEN, {"fresh": jobs.FRESH})
 
 
 def _parts(report_ids: Sequence[int], size: int) -> Iterator[list[int]]:

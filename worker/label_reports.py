@@ -36,7 +36,7 @@ def run_next(
         model = labelling.serving(session)
         if model is not None:
             jobs.read_with(session, held, model.id)
-        texts = findings.texts(session, held.report_ids)
+        texts = findings.texts(session, held.report_ids, model_version_id=model.id if model else None)
     with attempt(sessions, held, terms):
         if model is None:
             raise EnvironmentFailed("no model serves yet; run `nightread train … --promote`")

@@ -11,7 +11,7 @@ SELECT r.id AS report_id,
            WHEN dead.id IS NOT NULL THEN 'dead'
            ELSE 'pending'
        END AS state,
-       coalesce(visible.model_version_id <> serving.id, false) AS stale,
+       coalesce(r.withdrawn_at IS NULL AND visible.model_version_id <> serving.id, false) AS stale,
        dead.id AS dead_job_id
 FROM report r
 LEFT JOIN LATERAL (

@@ -24,13 +24,19 @@ FORBIDDEN = {
     """,
     "a dead-lettered report has labels, or not exactly one dead letter of the serving model": """
         SELECT s.report_id FROM report_state s WHERE s.state = 'dead' AND (
-            EXISTS (SELECT 1 FROM classification c WHERE c.report_id = s.report_id)
-            OR 1 <> (SELECT count(*) FROM job j WHERE j.state = 'dead' AND s.report_id = ANY (j.report_ids)
-                     AND j.model_version_id = s.serving_model_version_id))
+            EXISTS (SELECT 1 FROM classification c JOIN model_version m ON m.id = c.model_version_id
+                    WHERE c.report_id = s.report_id AND m.stage = 'production')
+            OR 1 <> (SELECT count(*) FROM job j WHERE j.state IN ('dead', 'dropped')
+                     AND s.report_id = ANY (j.report_ids) AND j.model_version_id = s.serving_model_version_id))
     """,
     "a job is still open": "SELECT id, state, attempts, error FROM job WHERE state IN ('ready', 'running')",
     "a job has ended without saying when": """
-        SELECT id FROM job WHERE state IN ('done', 'dead') AND (finished_at IS NULL OR lease_until IS NOT NULL)
+        SELECT id FROM job
+        WHERE state IN ('done', 'dead', 'dropped') AND (finished_at IS NULL OR lease_until IS NOT NULL)
+    """,
+    "a job was split or given up, and its history does not say why": """
+        SELECT id FROM job WHERE (state IN ('dead', 'dropped') OR outcome ? 'split')
+        AND NOT EXISTS (SELECT 1 FROM job_failure f WHERE f.job_id = job.id)
     """,
     "positive labels and findings differ": """
         SELECT c.id, l.name FROM classification c
@@ -85,12 +91,51 @@ FORBIDDEN = {
     """,
 }
 
+# What must hold at every moment, while anything goes on; each query sees one snapshot.
+AT_EVERY_MOMENT = {
+    "stale does not say whether another model serves than the one that is shown": """
+        SELECT l.report_id, l.model_version, l.stale, s.id FROM report_labels l
+        CROSS JOIN (SELECT id FROM model_version ORDER BY serving_rank DESC NULLS LAST LIMIT 1) s
+        WHERE l.stale IS DISTINCT FROM (l.model_version <> s.id)
+    """,
+    "labels of a model that is not in production are shown": """
+        SELECT l.report_id, l.model_version FROM report_labels l JOIN model_version m ON m.id = l.model_version
+        WHERE m.stage <> 'production'
+    """,
+    "a newer model's labels are there and not shown": """
+        SELECT l.report_id FROM report_labels l JOIN model_version shown ON shown.id = l.model_version
+        JOIN classification c ON c.report_id = l.report_id JOIN model_version m ON m.id = c.model_version_id
+        WHERE m.serving_rank > shown.serving_rank
+    """,
+    "a label that is shown is not what its model's threshold makes of its probability": """
+        SELECT l.report_id, b.column_name FROM report_labels l
+        JOIN classification c ON c.report_id = l.report_id AND c.model_version_id = l.model_version
+        JOIN model_version m ON m.id = l.model_version
+        JOIN label b ON b.label_set_id = m.label_set_id
+        WHERE (to_jsonb(l) ->> b.column_name)::boolean
+              IS DISTINCT FROM (c.probabilities[b.position] >= m.thresholds[b.position])
+    """,
+    "findings of another model than the one that is shown": """
+        SELECT f.report_id FROM report_findings f JOIN report_labels l ON l.report_id = f.report_id
+        WHERE f.model_version <> l.model_version OR f.stale <> l.stale
+    """,
+    "completeness does not add up": """
+        SELECT * FROM completeness WHERE received <> labelled + pending + dead + withdrawn
+    """,
+    "completeness and report_labels differ": """
+        SELECT * FROM (SELECT coalesce(sum(labelled), 0)::bigint AS labelled, coalesce(sum(stale), 0)::bigint AS stale
+                       FROM completeness) said,
+                      (SELECT count(*) AS labelled, count(*) FILTER (WHERE stale) AS stale FROM report_labels) there
+        WHERE said <> there
+    """,
+}
+
 
 def violations(sessions: Sessions) -> list[str]:
     """What is wrong, in words; empty when all is well."""
     found = []
     with sessions.begin() as session:
-        for name, query in FORBIDDEN.items():
+        for name, query in {**FORBIDDEN, **AT_EVERY_MOMENT}.items():
             rows = session.execute(text(query)).all()
             if rows:
                 found.append(f"{name}: {rows[:5]}")

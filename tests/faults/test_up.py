@@ -21,7 +21,7 @@ from stage import PATIENCE_S, fhir, texts
 
 from nightread import house as houses
 from nightread.servers.processes import mark_of
-from pipeline import label_sets, labelling, model_versions, pulls, settings
+from pipeline import label_sets, labelling, model_versions, promotions, pulls, settings
 from pipeline.database import DatabaseUnavailable, Sessions
 from pipeline.model_versions import NewVersion
 
@@ -77,7 +77,7 @@ class Up:
         """Nobody can write labels while the body runs: workers predict, and wait in their last transaction."""
         assert self.sessions is not None
         with suppress(DatabaseUnavailable), self.sessions.begin() as session:  # it may go down with the servers
-            labelling.hold_promotions(session)
+            promotions.hold(session)
             yield
 
     def worker_waits(self) -> Any:
@@ -165,4 +165,4 @@ def _promote(session: Any, sha256: str, sizes: labelling.JobSizes) -> None:
             thresholds=[0.01] * len(label_sets.CT_RATE_FINDINGS), metrics={}, settings={}, fitted_on=[],
         ),
     )  # fmt: skip
-    model_versions.promote(session, version, sizes=sizes)
+    model_versions.promote(session, version, by="test@here", sizes=sizes)

@@ -203,7 +203,12 @@ def test_whoever_lost_the_lease_writes_nothing(taken_over: str, house: HouseUnde
     enqueue(house, attempts=1 if taken_over == "dead" else 3)
     late = claimed(house, terms=OVER)
     with house.sessions.begin() as session:
-        jobs.reap(session, LONG)
+        jobs.reap(session)
+    if taken_over == "dead":  # a report alone is given up at the second silence
+        claimed(house, terms=OVER)
+        with house.sessions.begin() as session:
+            jobs.reap(session)
+        assert row(house, late.id).state == "dead"
     if taken_over in {"running", "done"}:
         new = claimed(house)
         if taken_over == "done":
@@ -325,30 +330,148 @@ def test_halves_keep_their_priority_and_have_one_attempt(house: HouseUnderTest) 
     enqueue(house, reports=(1, 2, 3), attempts=1, priority=jobs.RELABEL)
     fail(house, claimed(house))
     halves = house.rows(
-        "SELECT report_ids, priority, max_attempts, attempts FROM job WHERE state = 'ready' ORDER BY id"
+        "SELECT report_ids, priority, max_attempts, attempts, parent_id FROM job WHERE state = 'ready' ORDER BY id"
     )
-    assert [tuple(half) for half in halves] == [([1, 2], jobs.RELABEL, 1, 0), ([3], jobs.RELABEL, 1, 0)]
+    assert [tuple(half) for half in halves] == [([1, 2], jobs.RELABEL, 1, 0, 1), ([3], jobs.RELABEL, 1, 0, 1)]
 
 
 def test_a_job_that_kills_its_workers_is_split_too(house: HouseUnderTest) -> None:
     enqueue(house, reports=(1, 2), attempts=1)
     whole = claimed(house, terms=OVER)
     with house.sessions.begin() as session:
-        jobs.reap(session, LONG)
+        jobs.reap(session)
     assert row(house, whole.id).state == "done"
     assert "fell silent" in row(house, whole.id).error
     first = claimed(house, terms=OVER)
+    assert (first.report_ids, first.max_attempts) == ((1,), 1)
+    again = claimed(house, terms=OVER)
+    assert again.id == first.id, "something else may have killed its worker"
     second = claimed(house)
-    assert (first.report_ids, second.report_ids) == ((1,), (2,))
+    assert second.report_ids == (2,)
     assert row(house, first.id).state == "dead"
     assert row(house, second.id).state == "running"
+
+
+# --- remembered
+
+
+def history(house: HouseUnderTest) -> list[tuple[Any, ...]]:
+    rows = house.rows("SELECT job_id, epoch, cause, reason, worker, model_version_id FROM job_failure ORDER BY id")
+    return [tuple(one) for one in rows]
+
+
+def test_every_failed_attempt_is_remembered_with_its_reason(house: HouseUnderTest, serve: Any) -> None:
+    version = serve()
+    job_id = enqueue(house, attempts=2)
+    held = claimed(house)
+    with house.sessions.begin() as session:
+        jobs.read_with(session, held, version)
+        jobs.fail(session, held, "boom")
+    claimed(house, terms=OVER)
+    with house.sessions.begin() as session:
+        jobs.reap(session)
+    assert history(house) == [
+        (job_id, 1, "work", "boom", "here:1", version),
+        (job_id, 2, "silence", "its worker here:1 fell silent", "here:1", version),
+    ]
+    assert row(house, held.id).state == "dead"
+
+
+def test_a_job_that_goes_well_leaves_no_failure(house: HouseUnderTest) -> None:
+    enqueue(house)
+    with house.sessions.begin() as session:
+        jobs.finish(session, jobs.claim(session, JobKind.LABEL, worker="w", terms=LONG) or pytest.fail(), {})
+    assert history(house) == []
+
+
+def test_of_an_environment_that_stays_away_the_first_failure_is_kept(house: HouseUnderTest) -> None:
+    enqueue(house)
+    for why in ("share away", "share away", "share away", "disk full", "share away"):
+        house_execute(house, "UPDATE job SET not_before = now()")
+        held = claimed(house)
+        with house.sessions.begin() as session:
+            jobs.give_back(session, held, why, LONG)
+    assert [(epoch, cause, reason) for _, epoch, cause, reason, *_ in history(house)] == [
+        (1, "environment", "share away"),
+        (4, "environment", "disk full"),
+        (5, "environment", "share away"),
+    ]
+    assert row(house, 1).waits == 5, "the job itself counts them"
+
+
+def test_failed_work_between_two_waits_is_told_in_order(house: HouseUnderTest) -> None:
+    enqueue(house)
+    for why in ("away", "boom", "away"):
+        house_execute(house, "UPDATE job SET not_before = now()")
+        held = claimed(house)
+        with house.sessions.begin() as session:
+            if why == "boom":
+                jobs.fail(session, held, why)
+            else:
+                jobs.give_back(session, held, why, LONG)
+    assert [(cause, reason) for _, _, cause, reason, *_ in history(house)] == [
+        ("environment", "away"),
+        ("work", "boom"),
+        ("environment", "away"),
+    ]
+
+
+def test_a_dead_letter_s_history_begins_with_the_job_it_was_split_from(house: HouseUnderTest) -> None:
+    enqueue(house, reports=(1, 2, 3), attempts=2)
+    while (held := claim(house)) is not None:
+        with house.sessions.begin() as session:
+            if 3 in held.report_ids:
+                jobs.fail(session, held, "boom")
+            else:
+                jobs.finish(session, held, {})
+    rows = house.rows("SELECT dead_letter, job, reports FROM dead_letter_history ORDER BY failure")
+    assert [tuple(one) for one in rows] == [(3, 1, 3), (3, 1, 3), (3, 3, 1)]
+    assert house.rows("SELECT job, failures FROM dead_letters") == [(3, 3)]
+
+
+# --- given up only for the model that serves
+
+
+def test_what_failed_on_a_model_that_serves_no_more_is_not_given_up(house: HouseUnderTest, serve: Any) -> None:
+    (report,) = stored(house, ["No nodule."])
+    old = serve()
+    house_execute(house, "UPDATE job SET max_attempts = 1")
+    held = claimed(house)
+    with house.sessions.begin() as session:
+        jobs.read_with(session, held, old)
+    serve(artifact="tiny2")
+    fail(house, held)
+    found = row(house, held.id)
+    assert (found.state, found.attempts, found.error) == ("ready", 0, "boom")
+    again = claimed(house)
+    assert (again.id, again.report_ids) == (held.id, (report,))
+
+
+def test_what_failed_on_the_model_that_serves_is_given_up(house: HouseUnderTest, serve: Any) -> None:
+    stored(house, ["No nodule."])
+    version = serve()
+    house_execute(house, "UPDATE job SET max_attempts = 1")
+    held = claimed(house)
+    with house.sessions.begin() as session:
+        jobs.read_with(session, held, version)
+    fail(house, held)
+    assert row(house, held.id).state == "dead"
+
+
+def test_waking_waits_for_nobody_who_claims(house: HouseUnderTest) -> None:
+    enqueue(house, "a")
+    enqueue(house, "b")
+    with house.sessions.begin() as claiming, house.sessions.begin() as waking:
+        waking.execute(text("SET LOCAL lock_timeout = '5s'"))
+        assert jobs.claim(claiming, JobKind.LABEL, worker="w", terms=LONG) is not None
+        jobs.wake(waking, JobKind.LABEL)
 
 
 def test_reaping_leaves_those_alone_who_still_hold_their_lease(house: HouseUnderTest) -> None:
     enqueue(house)
     held = claimed(house)
     with house.sessions.begin() as session:
-        jobs.reap(session, LONG)
+        jobs.reap(session)
     assert row(house, held.id).state == "running"
 
 

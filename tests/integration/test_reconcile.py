@@ -181,7 +181,7 @@ def test_promoting_the_model_that_serves_changes_nothing(house: HouseUnderTest, 
     version = serve()
     label(house)
     with house.sessions.begin() as session:
-        model_versions.promote(session, version, sizes=SIZES)
+        model_versions.promote(session, version, by="test@here", sizes=SIZES)
     assert open_jobs(house) == []
     assert house.value("SELECT count(*) FROM event WHERE kind = 'ModelPromoted'") == 1
 
@@ -190,6 +190,6 @@ def test_a_promotion_is_a_fact_that_names_its_predecessor(house: HouseUnderTest,
     first, second = serve(), serve(artifact="tiny2")
     facts = house.rows("SELECT payload FROM event WHERE kind = 'ModelPromoted' ORDER BY id")
     assert [row.payload for row in facts] == [
-        {"model_version_id": first, "former_model_version_id": None},
-        {"model_version_id": second, "former_model_version_id": first},
+        {"model_version_id": first, "former_model_version_id": None, "by": "test@here", "note": None},
+        {"model_version_id": second, "former_model_version_id": first, "by": "test@here", "note": None},
     ]

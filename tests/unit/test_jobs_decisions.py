@@ -1,4 +1,4 @@
-"""How long a job waits for its environment, and how one that fails is split."""
+"""How long a job waits for its environment, how one that fails is split, and when it has had all its tries."""
 
 from datetime import timedelta
 
@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import jobs
-from pipeline.jobs import Terms, halves
+from pipeline.jobs import Terms, halves, spent
+from pipeline.names import FailureCause
 from pipeline.settings import Settings
+
+WORK, SILENCE = FailureCause.WORK, FailureCause.SILENCE
 
 
 def terms(*, first: float = 5, longest: float = 300) -> Terms:
@@ -80,3 +83,35 @@ def test_splitting_again_and_again_leaves_the_poison_report_alone(report_ids: li
             dead += job
     assert dead == [poison]
     assert sorted(done) == sorted(set(report_ids) - {poison})
+
+
+def test_failed_work_has_as_many_tries_as_it_was_given() -> None:
+    tries = [spent(attempts=attempts, max_attempts=3, reports=64, cause=WORK) for attempts in (1, 2, 3)]
+    assert tries == [False, False, True]
+
+
+def test_a_half_that_fails_has_had_its_only_try() -> None:
+    assert spent(attempts=1, max_attempts=1, reports=32, cause=WORK)
+    assert spent(attempts=1, max_attempts=1, reports=1, cause=WORK)
+    assert spent(attempts=1, max_attempts=1, reports=32, cause=SILENCE), "its own halves will tell"
+
+
+def test_a_report_alone_is_not_given_up_for_the_first_silence() -> None:
+    assert not spent(attempts=1, max_attempts=1, reports=1, cause=SILENCE)
+    assert spent(attempts=2, max_attempts=1, reports=1, cause=SILENCE)
+
+
+def test_silence_never_takes_a_try_away() -> None:
+    assert not spent(attempts=2, max_attempts=3, reports=1, cause=SILENCE)
+    assert spent(attempts=3, max_attempts=3, reports=1, cause=SILENCE)
+
+
+def test_a_pull_has_the_tries_it_was_given() -> None:
+    assert spent(attempts=1, max_attempts=1, reports=0, cause=SILENCE)
+
+
+@given(st.integers(1, 20), st.integers(0, 64), st.sampled_from(FailureCause))
+def test_every_job_that_goes_on_failing_has_had_its_tries_in_the_end(
+    max_attempts: int, reports: int, cause: FailureCause
+) -> None:
+    assert spent(attempts=max(max_attempts, 2), max_attempts=max_attempts, reports=reports, cause=cause)
