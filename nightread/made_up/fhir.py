@@ -2,14 +2,16 @@
 
 import base64
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nightread.made_up.amending import Change
 from nightread.made_up.files import write_if_changed
+from nightread.made_up.nights import Night
 from nightread.made_up.reports import MadeUpReport
 
 LOINC = "http://loinc.org"
@@ -40,6 +42,7 @@ _OTHERS = (
 _RESIDENT_NUMBER = "900101-1234567"  # a date and digits; nobody's
 
 Json = dict[str, Any]
+_CHEST_CT: Any = {"code": (CHEST_CT_CODE, "CT Chest"), "section": CT_MODALITY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,35 @@ def write_fhir(
     return _with_aftermath(Written(tuple(files), count), folder, *first)
 
 
+def write_night(night: Night, folder: Path, *, number: int = 2) -> Written:
+    """Write a later night, number 2 or more, beside what `write_fhir` and earlier nights have left in the folder.
+
+    Its files are read after theirs: the new and the amended reports and those entered in error, then the deletions.
+    """
+    if number < 2:
+        raise ValueError(f"the first night is written by write_fhir; a later one has a number from 2 on, not {number}")
+    lines = [
+        *(resource(report) for report in night.fresh),
+        *(resource(report, status="amended") for report in night.amended),
+        *(_retraction(report) for report in night.retracted),
+    ]
+    files = [folder / f"DiagnosticReport.night-{number:03d}.ndjson"]
+    write_if_changed(files[0], "".join(map(_line, lines)))
+    if night.deleted:
+        files.append(folder / "deleted" / f"Bundle.night-{number:03d}.ndjson")
+        write_if_changed(files[1], _line(_deletions(night.deleted)))
+    withdrawn = len(night.retracted) + len(night.deleted)
+    return Written(tuple(files), len(night.fresh), amended=len(night.amended), withdrawn=withdrawn)
+
+
 def resource(report: MadeUpReport, *, status: str = "final") -> Json:
     """One DiagnosticReport."""
     return _resource(
         report,
         source_id=report.source_id,
-        code=(CHEST_CT_CODE, "CT Chest"),
-        section=CT_MODALITY,
         status=status,
         presentedForm=[_form(report.text)],
+        **_CHEST_CT,
     )
 
 
@@ -115,11 +138,9 @@ def _resource(
 def _with_aftermath(
     written: Written, folder: Path, amended: MadeUpReport, retracted: MadeUpReport, deleted: MadeUpReport
 ) -> Written:
-    later = retracted.amended()
-    chest_ct: Any = {"code": (CHEST_CT_CODE, "CT Chest"), "section": CT_MODALITY}
     lines = [
-        _line(resource(amended.amended(), status="amended")),
-        _line(_resource(later, source_id=retracted.source_id, status="entered-in-error", **chest_ct)),
+        _line(resource(amended.amended(Change.FOUND), status="amended")),
+        _line(_retraction(retracted)),
         *(
             _line(
                 _resource(
@@ -137,7 +158,7 @@ def _with_aftermath(
                 amended,
                 source_id="made-up-identifying",
                 presentedForm=[_form(f"주민등록번호: {_RESIDENT_NUMBER}\n{amended.text}")],
-                **chest_ct,
+                **_CHEST_CT,
             )
         ),
         _line(
@@ -145,23 +166,35 @@ def _with_aftermath(
                 amended,
                 source_id="made-up-linked",
                 presentedForm=[{"contentType": "application/pdf", "url": "Binary/made-up"}],
-                **chest_ct,
+                **_CHEST_CT,
             )
         ),
         '{"resourceType": "DiagnosticReport", "id": "made-up-broken", "presentedForm": [{"conte\n',
     ]
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "transaction",
-        "timestamp": _instant(deleted.updated_at + timedelta(days=1)),
-        "entry": [{"request": {"method": "DELETE", "url": f"DiagnosticReport/{deleted.source_id}"}}],
-    }
     files = (folder / "DiagnosticReport.900.ndjson", folder / "deleted" / "Bundle.000.ndjson")
-    for path, content in zip(files, ("".join(lines), _line(bundle)), strict=True):
+    for path, content in zip(files, ("".join(lines), _line(_deletions([deleted]))), strict=True):
         write_if_changed(path, content)
     return Written(
         (*written.files, *files), written.reports, amended=1, withdrawn=2, skipped=len(_OTHERS), quarantined=3
     )
+
+
+def _retraction(report: MadeUpReport) -> Json:
+    """The report a day later, entered in error: without its text."""
+    later = replace(report, updated_at=report.updated_at + timedelta(days=1))
+    return _resource(later, source_id=report.source_id, status="entered-in-error", **_CHEST_CT)
+
+
+def _deletions(reports: Sequence[MadeUpReport]) -> Json:
+    """The reports as deleted, a day after the last of them was changed."""
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "timestamp": _instant(max(report.updated_at for report in reports) + timedelta(days=1)),
+        "entry": [
+            {"request": {"method": "DELETE", "url": f"DiagnosticReport/{report.source_id}"}} for report in reports
+        ],
+    }
 
 
 def _form(text: str) -> Json:
