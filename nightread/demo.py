@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from nightread import console, made_up, waiting
 from nightread.house import House
-from pipeline import annotations, pulls
+from pipeline import annotation_files, pulls
 from pipeline import settings as house_settings
 from pipeline.errors import NightreadError
 from pipeline.settings import FILE_NAME, Settings, file_for
@@ -92,7 +92,7 @@ def _serve_own_model(house: House, folder: Path) -> None:
             new_encoder(foundation, tokenizer, layers=2, width=128)
         console.out.print(f"Vocabulary: {len(tokenizer)} pieces. Encoder: 2 layers, 128 wide, from random weights.")
         recipe = training.Recipe(epochs=EPOCHS, seed=0, learning_rate=LEARNING_RATE)
-        file = annotations.read(folder / "annotations.csv")
+        file = annotation_files.read(folder / "annotations.csv")
         made = training.train(house, file, str(foundation), recipe, promote=True)
     if made.gate is not None:
         console.out.print(f"Classifier: macro F1 {made.gate.macro_f1:.2f} on {made.gate.reports} made-up gate reports.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -81,7 +82,7 @@ def _left_out(now: Status) -> Text:
 
 def _reports(now: Status) -> RenderableType:
     """The sum that has to come out: received = labelled + pending + dead + withdrawn."""
-    reports = Table(title="Reports (current versions)", title_justify="left")
+    reports = _table("Reports (current versions)")
     for column in ("received", "labelled", "pending", "dead", "withdrawn"):
         reports.add_column(column, justify="right")
     reports.add_row(*map(str, (now.received, now.labelled, now.pending, now.dead, now.withdrawn)))
@@ -91,7 +92,7 @@ def _reports(now: Status) -> RenderableType:
 def _feeds(now: Status, zone: ZoneInfo) -> list[RenderableType]:
     if not now.feeds:
         return []
-    feeds = Table(title="Feeds", title_justify="left")
+    feeds = _table("Feeds")
     for column in ("feed", "last pulled", "last brought reports", "state"):
         feeds.add_column(column)
     for feed in now.feeds:
@@ -104,9 +105,10 @@ def _feeds(now: Status, zone: ZoneInfo) -> list[RenderableType]:
 def _runs(runs: Sequence[Run], zone: ZoneInfo) -> list[RenderableType]:
     if not runs:
         return []
-    shown = Table(title="Last runs", title_justify="left")
+    shown = _table("Last runs")
     for column in ("feed", "night", "received", "labelled", "failed", "took", "how it went"):
-        shown.add_column(column, justify="right" if column in {"received", "labelled", "failed", "took"} else "left")
+        justify: Literal["left", "right"] = "right" if column in {"received", "labelled", "failed", "took"} else "left"
+        shown.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     for run in runs:
         went = Text(run.error if run.error and run.verdict is not Verdict.WORKED else run.verdict)
         went.stylize(COLOURS.get(run.verdict, ""))
@@ -120,6 +122,13 @@ def _runs(runs: Sequence[Run], zone: ZoneInfo) -> list[RenderableType]:
             went,
         )
     return [shown]
+
+
+def _table(title: str) -> Table:
+    """Without lines, so that everything fits one screen of 24 lines."""
+    return Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2, 0, 0)
+    )
 
 
 def _time(moment: datetime | None, zone: ZoneInfo) -> str:

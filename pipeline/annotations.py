@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from pipeline import label_sets
 from pipeline.agreement import Reading, consensus
 from pipeline.annotation_files import Annotated, AnnotationFile
-from pipeline.annotation_files import read as read  # noqa: PLC0414 - until nightread/demo.py reads from there itself
 from pipeline.database import insert_by_copy
 from pipeline.tables import Annotation, AnnotationReading, FittedOn, LabelSet, Split
 

@@ -64,14 +64,22 @@ def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 COMMANDS = (
     *("demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql", "schedules", "pause", "resume"),
-    *("explain", "feeds", "quarantine", "annotations", "labels", "models", "dead-letters"),
+    *("explain", "feeds"),
 )
+GROUPS = {
+    "feeds": ("check",),
+    "quarantine": ("list", "show", "release"),
+    "annotations": ("import", "agreement", "list", "export"),
+    "labels": ("import", "list", "show", "export"),
+    "models": ("list", "show", "promote", "rollback", "thresholds", "verify"),
+    "dead-letters": ("list", "show", "retry", "drop"),
+}
 
 
 def test_help_teaches_and_loads_no_torch() -> None:
     arguments = [sys.executable, "-X", "importtime", "-m", "nightread", "--help"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
-    for command in COMMANDS:
+    for command in (*COMMANDS, *GROUPS):
         assert re.search(rf"\b{command}\b", done.stdout), command
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
@@ -84,6 +92,17 @@ def test_every_command_says_what_it_does(command: str, typed: Typed) -> None:
     assert said.code == 0
     assert "--home" in said.out
     assert f"nightread {command}" in " ".join(said.out.split())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_lists_its_commands_and_each_says_what_it_does(group: str, typed: Typed) -> None:
+    listed = typed(group, "--help").out
+    for command in GROUPS[group]:
+        assert re.search(rf"\b{command}\b", listed), command
+        said = typed(group, command, "--help")
+        assert said.code == 0
+        assert "--home" in said.out
+        assert f"nightread {group} {command}" in " ".join(said.out.split())
 
 
 # --- settings
