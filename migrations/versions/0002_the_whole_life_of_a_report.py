@@ -131,10 +131,15 @@ def _quarantine() -> None:
     op.create_foreign_key(
         op.f("fk_quarantine_released_report_id_report"), "quarantine", "report", ["released_report_id"], ["id"]
     )
+    # A record had a row for each kind that it was ever held back for; now it has one row that names them all.
+    held_back = "reason LIKE 'identifying-data:%'"
     op.execute(
-        "UPDATE quarantine SET kinds = ARRAY[split_part(reason, ':', 2)], reason = 'identifying-data' "
-        "WHERE reason LIKE 'identifying-data:%'"
+        "UPDATE quarantine q SET kinds = every.kinds FROM ("
+        "SELECT max(id) AS id, array_agg(split_part(reason, ':', 2) ORDER BY id) AS kinds "
+        f"FROM quarantine WHERE {held_back} GROUP BY feed, place, record_hash) every WHERE q.id = every.id"
     )
+    op.execute(f"DELETE FROM quarantine WHERE {held_back} AND kinds = '{{}}'")
+    op.execute(f"UPDATE quarantine SET reason = 'identifying-data' WHERE {held_back}")
 
 
 def _jobs() -> None:

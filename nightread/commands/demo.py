@@ -27,8 +27,8 @@ QUESTIONS = (
     (
         "Which words say so?",
         Role.READER,
-        "SELECT report_id, label, round(probability::numeric, 2) AS p, word, round(weight::numeric, 2) AS weight "
-        "FROM finding_words ORDER BY weight DESC LIMIT 6",
+        "SELECT label, word, count(*) AS reports, round(avg(weight)::numeric, 2) AS mean_weight "
+        "FROM finding_words GROUP BY label, word HAVING count(*) > 3 ORDER BY mean_weight DESC LIMIT 8",
     ),
     (
         "What was not taken in, and why?",

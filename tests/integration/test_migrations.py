@@ -346,11 +346,13 @@ def test_what_0002_renames_comes_back_as_it_was(cluster: Cluster) -> None:
     to(
         "0001",
         "INSERT INTO feed (name, kind, site, source_system) VALUES ('f', 'k', 's', 't'); "
-        "INSERT INTO quarantine (feed, place, reason, record_hash) VALUES ('f', 'p', 'identifying-data:e-mail', 'h')",
+        "INSERT INTO quarantine (feed, place, reason, record_hash) VALUES "
+        "('f', 'p', 'identifying-data:e-mail', 'h'), ('f', 'p', 'identifying-data:phone-number', 'h')",
         up=True,
     )
     to("0002", "UPDATE job SET state = 'dropped'", up=True)
-    assert rows(url, "SELECT reason, kinds FROM quarantined_records") == [("identifying-data", ["e-mail"])]
+    both = ["e-mail", "phone-number"]
+    assert rows(url, "SELECT reason, kinds FROM quarantined_records") == [("identifying-data", both)]
     to("0001", kept, up=False)
     assert rows(url, kept) == [("identifying-data:e-mail",)]
     to("head", kept, up=True)
