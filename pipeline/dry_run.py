@@ -141,7 +141,12 @@ def _decide(item: Item, feed: FeedSettings, standing: dict[str, _Standing]) -> D
 def _identifiers(record: Record, feed: FeedSettings) -> tuple[Identifier, ...]:
     if record.text is None:
         return ()
-    return identifying.kinds(record.text, record_numbers=feed.record_numbers)
+    return identifying.kinds_in_record(
+        text=record.text,
+        patient=record.patient,
+        accession=record.accession,
+        record_numbers=feed.record_numbers,
+    )
 
 
 def _after(current: Current | None, record: Record, outcome: Outcome, new_hash: str) -> Current | None:

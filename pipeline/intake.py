@@ -62,7 +62,9 @@ def decide(
     identifiers: tuple[Identifier, ...],
     in_quarantine: bool = False,
 ) -> Decision:
-    """Compare a record with the current version only; `identifiers` is what the guard holds against its text.
+    """Compare a record with the current version only.
+
+    `identifiers` is what the guard holds against its text, its patient and its accession number.
 
     `in_quarantine` says that we hold none, but that a record of this report was quarantined.
     """

@@ -222,7 +222,9 @@ def _plan(
 def _identifiers(record: Record, record_numbers: Sequence[str], waived: Collection[str]) -> tuple[Identifier, ...]:
     if record.text is None:
         return ()
-    found = identifying.kinds(record.text, record_numbers=record_numbers)
+    found = identifying.kinds_in_record(
+        text=record.text, patient=record.patient, accession=record.accession, record_numbers=record_numbers
+    )
     return tuple(kind for kind in found if kind not in waived)
 
 
@@ -351,8 +353,9 @@ def _values(feed: Feed, row: _NewVersion, now: datetime, job_id: int | None) -> 
         row.is_current,
         now if row.withdrawn else None,
         now if row.flagged else None,
-        record.accession,
-        record.patient,
+        # The guard does not look at withdrawals, so of one that we never had nothing is kept that could name a person.
+        None if record.text is None else record.accession,
+        None if record.text is None else record.patient,
         record.study_at,
         record.issued_at,
         record.updated_at,

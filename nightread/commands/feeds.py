@@ -52,7 +52,7 @@ def check(
     """Show what a pull would do now, and do nothing: the first records as they would be stored, and what would be
     skipped or quarantined, where and why.
 
-    Texts are shown on a terminal only.
+    Texts, accession numbers and patients are shown on a terminal only.
     """
     named: dict[str, Any] = context.parent.params if context.parent else {}  # options may stand before "check" as well
     house_settings = settings(home or named.get("home"))
@@ -81,9 +81,9 @@ def _print_states(states: list[FeedState], zone: ZoneInfo) -> None:
         gone = "" if state.in_settings else "\nnot in the settings"
         last = f"{_local(state.last_started_at, zone)} {state.last_state}" if state.last_state else "never"
         table.add_row(
-            escape(f"{state.name}\n{state.kind}, {state.site}{gone}"),
+            escape(f"{_plain(state.name)}\n{_plain(f'{state.kind}, {state.site}')}{gone}"),
             escape(_plain(state.position)),
-            escape(last + (f"\n{state.error}" if state.error else "")),
+            escape(last + (f"\n{_plain(state.error)}" if state.error else "")),
             "" if state.lag_seconds is None else _duration(state.lag_seconds),
             _local(state.newest_report_at, zone),
             escape(waiting.counts(state.counts)) if state.last_state else "",
@@ -101,14 +101,15 @@ def _print_found(found: DryRun, zone: ZoneInfo) -> None:
             table.add_column(column, justify="right" if column == "records" else "left")
         for why in found.not_taken.values():
             places = "\n".join(map(_plain, why.places))
-            table.add_row(why.outcome, escape(why.reason), str(why.records), escape(places))
+            table.add_row(why.outcome, escape(_plain(why.reason)), str(why.records), escape(places))
         console.out.print(table)
     more = "; there is more, see --limit" if found.more else ""
     console.out.print(f"{found.read} records read: {waiting.counts(found.outcomes)}{more}. Nothing was stored.")
 
 
 def _records(records: list[Intended], zone: ZoneInfo) -> Table:
-    """Without the columns that this feed does not fill."""
+    """Without the columns that this feed does not fill. What points at a patient is shown on a terminal only."""
+    on_terminal = _on_terminal()
     shown = [
         {
             "id": record.source_id,
@@ -116,6 +117,8 @@ def _records(records: list[Intended], zone: ZoneInfo) -> Table:
             "updated": _local(record.updated_at, zone),
             "study": _local(record.study_at, zone),
             "issued": _local(record.issued_at, zone),
+            "accession": (record.accession or "") if on_terminal else "",
+            "patient": (record.patient or "") if on_terminal else "",
             "code": record.code or "",
             "modality": record.modality or "",
             "language": language(record.text) if record.text else "",
@@ -128,19 +131,23 @@ def _records(records: list[Intended], zone: ZoneInfo) -> Table:
     for column in filled:
         table.add_column(column, no_wrap=column == "outcome")
     for row in shown:
-        table.add_row(*(escape(row[column]) for column in filled))
+        table.add_row(*(escape(_plain(row[column])) for column in filled))
     return table
 
 
 def _print_texts(records: list[Intended]) -> None:
-    # The stream is asked as well: FORCE_COLOR makes a terminal of any file in rich's eyes.
-    if not (console.out.is_terminal and console.out.file.isatty()):
+    if not _on_terminal():
         return
     for one in records:
         if one.record.text:
             shown = _plain(one.record.text[:SHOWN_CHARACTERS])
             more = " …" if len(one.record.text) > SHOWN_CHARACTERS else ""
-            console.out.print(f"{one.record.source_id}: {shown}{more}", markup=False)
+            console.out.print(f"{_plain(one.record.source_id)}: {shown}{more}", markup=False)
+
+
+def _on_terminal() -> bool:
+    # The stream is asked as well: FORCE_COLOR makes a terminal of any file in rich's eyes.
+    return console.out.is_terminal and console.out.file.isatty()
 
 
 def _as_json(found: DryRun) -> dict[str, Any]:

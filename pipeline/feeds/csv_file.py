@@ -108,10 +108,13 @@ class CsvFile:
     def again(self, number: int) -> Item | None:
         header, _ = self._header()
         positions, refusal = self._columns(header)
-        for row in self._rows(self._lines):
+        if refusal is not None and header.number:
+            return Unreadable(f"{self.name}:{number}", refusal)
+        # A place is where a pull found it, which split what a quote had swallowed: however new the file's time is.
+        for row in self._rows(self._lines, split=True):
             if row.number == number and not row.blank and number > header.number:
-                if refusal is not None or not (row.ended or self._lines.quiet):
-                    return Unreadable(f"{self.name}:{number}", refusal or row.reason or Reason.BROKEN_CSV)
+                if not (row.ended or self._lines.quiet):
+                    return Unreadable(f"{self.name}:{number}", row.reason or Reason.BROKEN_CSV)
                 return self._item(row, len(header.fields), positions)
             if row.number >= number:
                 return None
@@ -138,9 +141,13 @@ class CsvFile:
         except TableRefused as refused:
             return {}, refused.reason
 
-    def _rows(self, lines: GrowingFile) -> Iterator[Row]:
+    def _rows(self, lines: GrowingFile, *, split: bool = False) -> Iterator[Row]:
         return rows(
-            lines.lines(), encoding=self._encoding, delimiter=self._delimiter, max_row_bytes=self._max_row_bytes
+            lines.lines(),
+            encoding=self._encoding,
+            delimiter=self._delimiter,
+            max_row_bytes=self._max_row_bytes,
+            quiet=lambda: split or lines.quiet,
         )
 
     def _item(self, row: Row, width: int, positions: Mapping[str, int]) -> Item:

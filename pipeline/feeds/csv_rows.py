@@ -2,7 +2,7 @@
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.feeds.growing_lines import Line, Trouble
@@ -37,11 +37,15 @@ class _NotOneRow(Exception):
         self.reason = reason
 
 
-def rows(lines: Iterator[Line], *, encoding: str, delimiter: str, max_row_bytes: int) -> Iterator[Row]:
+def rows(
+    lines: Iterator[Line], *, encoding: str, delimiter: str, max_row_bytes: int, quiet: Callable[[], bool]
+) -> Iterator[Row]:
     """Every line is in exactly one row.
 
     Of a row that is broken only the first line counts as broken: the lines behind it, which its quotes had
     swallowed, are tried as rows of their own, so that a quote too many costs one report and not the rest.
+    That holds at the end of the lines too, once `quiet` says that nobody is writing; until then a row that runs to
+    the end is one that has not ended, for its quote may still be closed.
     The encoding must write line ends and quotes as ASCII does.
     """
     ahead: deque[Line] = deque()
@@ -68,6 +72,7 @@ def rows(lines: Iterator[Line], *, encoding: str, delimiter: str, max_row_bytes:
     csv.field_size_limit(max(csv.field_size_limit(), max_row_bytes))  # the module's own is 128 KiB, for everybody
     while True:
         taken.clear()
+        at_end = False
         reason = None
         fields: list[str] | None = None
         try:
@@ -81,7 +86,8 @@ def rows(lines: Iterator[Line], *, encoding: str, delimiter: str, max_row_bytes:
         first = taken[0]
         if reason is None and fields is not None:
             yield Row(first.number, len(taken), taken[-1].ended, tuple(fields))
-        elif at_end or reason is Reason.BROKEN_GZIP:  # perhaps the rest of it is still to come
+        elif reason is Reason.BROKEN_GZIP or (at_end and (len(taken) == 1 or not quiet())):
+            # Perhaps the rest of it is still to come.
             yield Row(first.number, len(taken), False, reason=reason)
         else:
             ahead.extendleft(reversed(taken[1:]))

@@ -36,6 +36,18 @@ _DETECTORS: tuple[tuple[Identifier, Callable[[str], bool]], ...] = (
     (Identifier.BIRTH_DATE, births.found_in),
 )
 
+_FIELD_DETECTORS: tuple[tuple[Identifier, Callable[[str], bool]], ...] = (
+    (Identifier.RESIDENT_NUMBER, resident_numbers.has_separated_resident),
+    (Identifier.FOREIGNER_NUMBER, resident_numbers.has_separated_foreigner),
+    (Identifier.PHONE_NUMBER, phones.separated_in),
+    (Identifier.EMAIL, e_mail.found_in),
+)
+_PATIENT_DETECTORS = (
+    (Identifier.RESIDENT_NUMBER, resident_numbers.has_resident),
+    (Identifier.FOREIGNER_NUMBER, resident_numbers.has_foreigner),
+    *_FIELD_DETECTORS,
+)
+
 
 def kinds(text: str, *, record_numbers: Sequence[str] = ()) -> tuple[Identifier, ...]:
     """The kinds of identifying data in a text, each once, in the order of `Identifier`; empty when it is
@@ -49,3 +61,19 @@ def kinds(text: str, *, record_numbers: Sequence[str] = ()) -> tuple[Identifier,
     if own_numbers.found_in(seen, tuple(record_numbers)):
         found.append(Identifier.RECORD_NUMBER)
     return tuple(found)
+
+
+def kinds_in_record(
+    *, text: str, patient: str | None, accession: str | None, record_numbers: Sequence[str] = ()
+) -> tuple[Identifier, ...]:
+    """The kinds in a report's text, in what stands for its patient and in its accession number; see `kinds`.
+
+    Both fields hold numbers as they should, so only what cannot be one of those counts: e-mail addresses, and
+    resident, foreigner and phone numbers with their separators; a patient's also in one run of thirteen digits.
+    """
+    found = set(kinds(text, record_numbers=record_numbers))
+    for value, detectors in ((patient, _PATIENT_DETECTORS), (accession, _FIELD_DETECTORS)):
+        if value is not None:
+            seen = plain(value)
+            found |= {kind for kind, found_in in detectors if found_in(seen)}
+    return tuple(kind for kind in Identifier if kind in found)

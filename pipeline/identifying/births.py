@@ -26,13 +26,13 @@ _DATE = (
 _LABELLED = re.compile(
     r"(?:생 ?년 ?월 ?일(?: ?/ ?성별)?|生年月日|태어난 ?날|(?<![가-힣])(?:생일|출생(?: ?년월일| ?일자?| ?일시)?)"
     r"|(?<![A-Za-z])(?:date of birth|birth[ -]?date|birthday|b-?day|birth|d[. ]{0,2}o[. ]{0,2}b\.?|born(?: on)?))"
-    r"[ \t]{0,3}(?:\([^()\n]{1,16}\))?[ \t]{0,2}(?:[:=|-]|[은는이]|is|was)?\s{0,4}" + _DATE,
+    r"[ \t]{0,3}(?:\([^()\n]{1,16}\))?[ \t]{0,2}(?:[:=|/-]|[은는이]|is|was)?\s{0,4}" + _DATE,
     re.IGNORECASE,
 )
 # The first half of a resident number that is not given whole; given whole it is a resident number.
 _FIRST_HALF = re.compile(
     rf"주민(?:등록)? ?번호(?: ?앞 ?(?:자리|번호))?[ \t]{{0,3}}[:=]?\s{{0,4}}[0-9]{{2}}{_TWO_DIGITS}(?![0-9])"
-    r"(?!\s{0,2}-?\s{0,2}[1-8][0-9]{6})"
+    r"(?!\s{0,2}[._/-]?\s{0,2}[1-8][0-9]{6})"
 )
 # "2024-01-05 생검" is a biopsy, "생성" a making.
 _CALLED = re.compile(

@@ -5,7 +5,7 @@ import re
 _LABEL = re.compile(
     r"(?:accession|acc|study|exam|order|series|instance|image|barcode|uid|mrn"
     r"|접수|검사|영상|오더|처방|(?<!주민)(?<!주민 )(?<!외국인)(?<!외국인 )등록|바코드|촬영|판독)"
-    r"(?: ?(?:no|number|id|번호))?\.? ?[:#=]? ?\(?$",
+    r"(?: ?(?:no|number|id|번호))?\.? ?[:#=]{0,2} ?\(?$",
     re.IGNORECASE,
 )
 _LABEL_LENGTH = 24

@@ -1,4 +1,4 @@
-"""E-mail addresses: with a dotted domain, also written "(at)" and "[dot]" or torn by blanks."""
+"""E-mail addresses: with a dotted domain, also 홍길동@naver.com, or written "(at)" and "[dot]" or torn by blanks."""
 
 import re
 
@@ -6,7 +6,7 @@ _LOCAL = r"[A-Za-z0-9_%+][A-Za-z0-9._%+'-]{0,63}"
 # Lengths from RFC 5321. The lookbehind lets the local part start nowhere but at its start: linear time. A top level in
 # title case is the next sentence ("HU@120kVp.Normal").
 _USUAL = re.compile(
-    r"(?<![A-Za-z0-9._%+'-])" + _LOCAL + r"@"
+    r"(?:(?<![A-Za-z0-9._%+'-])" + _LOCAL + r"|[가-힣])@"
     r"[A-Za-z0-9가-힣](?:[A-Za-z0-9가-힣-]{0,62}\.){1,8}(?:[a-z]{2,24}|[A-Z]{2,24}|한국)(?![A-Za-z])"
 )
 _AT = r"(?: {0,2}@ {0,2}| ?[\[(] ?(?:at|@) ?[\])] ?| at )"

@@ -3,7 +3,8 @@
 * **Behind a label**: "환자명:", "성명:", "보호자:", "Patient name:", "Patient:", "Name:" and the like. Behind one
   that says whose name it is, whatever is no mask counts; behind the others ("이름:", "환자:") only what looks like a
   full name, for a diagnosis may follow as well.
-* **With a title, or sex and age**: 홍길동 님, 홍길동 씨, 홍길동(M/65), Mr. Smith. These are labels too.
+* **With a title, sex and age, or a relation**: 홍길동 님, 홍길동 씨, 홍길동(M/65), 홍길동 65세 남자,
+  Hong Gildong (65/M), 보호자 홍길순(배우자), Mr. Smith. These are labels too.
 
 What only stands where a name was does not count: masks (홍**, 홍O동, OOO, [NAME]), words (익명, anonymous,
 de-identified) and pseudonyms, which are told by their digits (환자001, P-0017).
@@ -27,7 +28,7 @@ _NO_NAME = re.compile(
     r"|정보|환자|보호|수진자|성명|이름|남자|여자|남아|여아|남성|여성|신생아|오류|정정|변경|수정|조회|전달|전송|표시|이상|동일"
     # a table's next heading
     r"|등록 ?번호|환자 ?번호|병록|생년|성별|(?:나이|연령|주소|연락처)(?![가-힣])|검사|병원|진료"
-    r"|주민|전화|판독|의뢰|촬영"
+    r"|주민|전화|판독|의뢰|촬영|정상(?:임|입니다)?(?![가-힣])"
     r"|(?:study|exam|modality|accession|birth|gender|address|record|referring)(?![a-z])"
     r"|(?:unknown|anon|de-?ident|redact|remov|withheld|none|mask|hidden|not|n/?a|see|same|blank|test|confidential"
     r"|pseudonym|patient|subject|deleted|unnamed|omitted|name|date|age|sex|dob|id|mrn)(?![a-z])"
@@ -51,8 +52,10 @@ _KOREAN_FULL_NAME = re.compile(
 _CHINESE_NAME = re.compile(r"[一-鿿]{2,4}(?![一-鿿])")
 _LATIN_NAME = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’^.-]{1,30}(?![A-Za-zÀ-ɏ0-9])")
 _TWO_LATIN_WORDS = r"[A-Z][A-Za-z'’-]{1,20},? [A-Z][A-Za-z'’-]{1,20}"
+# Two words, or three with a particle; one alone may be a drug or a protocol.
 _LATIN_FULL_NAME = re.compile(
-    r"(?:Mr|Mrs|Ms|Dr)?\.? ?(?:(?:de|van|von|der|la|al|el|di|da) ){0,2}[A-ZÀ-Þ][A-Za-zÀ-ɏ'’^.-]{1,30}(?![A-Za-zÀ-ɏ0-9])"
+    r"(?:(?:Mr|Mrs|Ms|Dr)\.? ?)?(?:(?:de|van|von|der|la|al|el|di|da) ){0,2}"
+    r"[A-ZÀ-Þ](?:[A-Za-zÀ-ɏ'’.-]{0,30}(?:,? |, ?|\^)[A-ZÀ-Þ][A-Za-zÀ-ɏ'’^.-]{0,30})(?![A-Za-zÀ-ɏ0-9])"
 )
 
 # Three syllables that begin like a surname and are a finding, a word of the trade, another field's label or a title, or
@@ -65,6 +68,8 @@ _NO_THREE = """
     조현병 좌상엽 좌하엽 지방간 천식이 하엽에 호흡기 호전된
     방문일 소견서 연락처 이송일 임상과 전원일 주소지 주진단 주호소 진단명 진료과 진료일 현병력
     이사장 전공의 전문의 주치의
+    기관명 임상력 고령의 고령인 연령은 연령이 나이는 나이가 진단시 남성인 여성인 성인인 한국인 장애인 노숙인 노숙자
+    노인인 조선족 이주민 유학생 공무원 간호사 변호사 소방관 경찰관 용접공 노동자
 """
 _THREE = (
     rf"(?!{'|'.join(_NO_THREE.split())})[{_SURNAMES}][가-힣]"
@@ -97,9 +102,9 @@ _OPEN_LABEL = re.compile(
 _LINE = r"(?:^|(?<=[■□●○▶※•,;/|\])]) ?|(?<=[.:] ))"
 _WHOSE = rf"(?:(?i:{_PERSON})|{_LINE}(?:성 ?명|성함|이 ?름))"
 _THREE_OR_COMPOUND = rf"(?:{_THREE_BARE}|(?:{_TWO_SYLLABLE_SURNAMES})[가-힣])"
-# Without a separator: three syllables that are a name, or two capitalised words.
+# Without a separator, or with one that also parts headings: three syllables that are a name, or two capitalised words.
 _UNSEPARATED = re.compile(
-    rf"{_WHOSE}[은는]?{_ASIDE}(?<=[ \t)])"
+    rf"{_WHOSE}[은는]?{_ASIDE}(?:[/-][ \t]{{0,2}}|(?<=[ \t)]))"
     rf"(?P<name>{_THREE_OR_COMPOUND}{_PARTICLE}(?![가-힣])|{_TWO_LATIN_WORDS}(?![A-Za-z]))",
     re.MULTILINE,
 )
@@ -121,7 +126,15 @@ _NO_NAME_WORD = re.compile(
     r"|outpatient|emergency|room|ward|icu|er|ed|unknown|not|no|none|seen|stable|normal|acute|chronic|left|right|lung"
     r"|pneumonia|follow|up|trauma|injury|fall|with|without|for|and|of|in|on|is|the|deceased|healthy|ct|mri|xray|s/p"
     r"|hypertension|diabetes|mellitus|heart|failure|disease|surgery|transplant|clinic|hospital|radiology|department"
-    r"|birth|date|sex|gender|age|study|exam|examination|number|id|address|accession|modality|referring|physician|report)\b",
+    r"|birth|date|sex|gender|age|study|exam|examination|number|id|address|accession|modality|referring|physician|report"
+    r"|contrast|protocol|thorax|thoracic|abdomen|abdominal|pelvis|pelvic|brain|neck|spine|cervical|lumbar|liver|kidney"
+    r"|lungs|pulmonary|cardiac|coronary|aorta|aortic|artery|vein|breast|bone|angiography|angio|enhanced|enhancement"
+    r"|low|high|dose|scan|screening|series|image|axial|coronal|sagittal|recon|delayed|arterial|portal|venous|phase"
+    r"|phantom|routine|pet|cta|hrct|ldct|xr|nodule|mass|effusion|carcinoma|adenocarcinoma|lymphoma|metastasis|metastatic"
+    r"|tumor|tuberculosis|emphysema|edema|embolism|fibrosis|syndrome|infection|sepsis|stroke|hemorrhage|fracture"
+    r"|clinical|information|info|indication|impression|findings?|comparison|technique|conclusion|diagnosis|dx|hx|ca"
+    r"|upper|lower|middle|lobe|bilateral|multiple|small|large|mild|moderate|severe|suspected|possible|probable|old"
+    r"|injection|iodine|iohexol|saline|version|software|scanner|medical|center|service|unit|team)\b",
     re.IGNORECASE,
 )
 
@@ -132,17 +145,34 @@ _SEX_AND_AGE = (
     rf"[ \t]{{0,2}}[(\[,/|]?[ \t]{{0,2}}(?:{_SEX}[ \t]{{0,2}}[/,|·-]?[ \t]{{0,2}}(?:만 ?)?[0-9]{{1,3}}(?![0-9.])"
     rf"|[0-9]{{1,3}}(?:세|살|[Yy]o?)?[ \t]{{0,2}}[/,|]?[ \t]{{0,2}}{_SEX})"
 )
+# The other way round: 65/M, 65세/남, 65세 남자. Without the brackets it has to say that it is an age, and what stands
+# before it must not be a noun with its particle (모습은 60세 남자), which 은 and 이 are behind most syllables.
+_AGE_AND_SEX = (
+    rf"(?: ?[(\[] ?(?:만 ?)?[0-9]{{1,3}}(?:세|살|[Yy]o?)? ?[/,|] ?{_SEX}"
+    r"|(?<![는된의에가시])(?<!(?<![지하예나다시가소고주영정혜서성경채세희유도보태승윤재미선수])은)"
+    rf"(?<!(?<![순영옥명연남춘말필복금])이) (?:만 ?)?[0-9]{{1,3}}(?:세|살) ?[/,]? ?(?:남|여)(?:자|성)?(?![가-힣]))"
+)
+_RELATION = (
+    r"(?:배우자|남편|아내|부인|처|아들|딸|자녀|자|부|모|부친|모친|아버지|어머니|형|누나|오빠|언니|동생|며느리|사위|손자|손녀"
+    r"|형제|자매|친구|지인|본인)"
+)
 _PATIENT = r"(?:환자|(?<![A-Za-z])(?i:pt|patient))[\]).]{0,2}[ :]{1,3}"
 _PERSONAL = re.compile(
     # Nothing before it: 홍길동 님, 홍길동 씨, 홍길동(M/65), 홍길동 M/65
     rf"(?<![가-힣])(?:{_THREE}(?: ?님| 씨)(?:[은는이가의께]|(?![가-힣]))"
-    rf"|{_THREE_BARE} ?[(\[]? ?{_SEX}/ ?[0-9]{{1,3}}(?![0-9.]))"
+    rf"|{_THREE_BARE}(?: ?[(\[]? ?{_SEX}/ ?[0-9]{{1,3}}(?![0-9.])|{_AGE_AND_SEX}))"
     # Alone at the head of a line: 홍길동 / M / 65
     rf"|^[ \t]{{0,4}}{_THREE_BARE} ?[/,|] ?{_SEX} ?[/,|] ?[0-9]{{1,3}}(?![0-9.])"
-    rf"|{_PATIENT}(?:{_THREE_BARE}{_SEX_AND_AGE}|{_THREE} ?(?:님|씨))",
+    rf"|{_PATIENT}(?:{_THREE_BARE}{_SEX_AND_AGE}|{_THREE} ?(?:님|씨))"
+    rf"|보호자[ :]{{1,3}}{_THREE_BARE} ?\( ?{_RELATION} ?\)",
     re.MULTILINE,
 )
 _LATIN_PERSONAL = re.compile(rf"{_PATIENT}(?P<latin>{_TWO_LATIN_WORDS}){_SEX_AND_AGE}")
+# Hong Gildong (M/65), Hong Gildong (65/M): both signs in brackets, for a disease may be two words as well.
+_LATIN_WITH_SEX_AND_AGE = re.compile(
+    rf"(?<![A-Za-z'’-])(?P<latin>{_TWO_LATIN_WORDS}) ?[(\[] ?"
+    rf"(?:[MF] ?/ ?[0-9]{{1,3}}|[0-9]{{1,3}}(?: ?[Yy]o?)? ?/ ?[MF]) ?[)\]]"
+)
 _TITLED = re.compile(
     rf"(?<![A-Za-z])(?:Mr|Mrs|Ms)(?:\. ?| )"
     rf"(?:(?!X)[A-Z]['’]?[A-Za-z]?[a-z][A-Za-z'’-]{{0,30}}|{_THREE}|[{_SURNAMES}](?![가-힣]))(?![A-Za-z])"
@@ -152,7 +182,7 @@ _TITLED = re.compile(
 def found_in(text: str) -> bool:
     if (
         any(_is_name(text, match.end(), _ANY) for match in _PERSON_LABEL.finditer(text))
-        or any(_is_name(text, match.end(), _FULL) for match in _OPEN_LABEL.finditer(text))
+        or any(_is_name(text, match.end(), _FULL, no_words=True) for match in _OPEN_LABEL.finditer(text))
         or any(
             _is_name(text, match.start("name"), _FULL) and not _NO_NAME_WORD.search(match["name"])
             for match in _UNSEPARATED.finditer(text)
@@ -160,7 +190,7 @@ def found_in(text: str) -> bool:
         or _TITLED.search(text) is not None
         or any(
             match["latin"] is None or not _NO_NAME_WORD.search(match["latin"])
-            for pattern in (_BARE, _LATIN_PERSONAL)
+            for pattern in (_BARE, _LATIN_PERSONAL, _LATIN_WITH_SEX_AND_AGE)
             for match in pattern.finditer(text)
         )
     ):
@@ -175,8 +205,10 @@ _ANY = (_KOREAN_NAME, _CHINESE_NAME, _LATIN_NAME)
 _FULL = (_KOREAN_FULL_NAME, _CHINESE_NAME, _LATIN_FULL_NAME)
 
 
-def _is_name(text: str, start: int, shapes: tuple[re.Pattern[str], ...]) -> bool:
+def _is_name(text: str, start: int, shapes: tuple[re.Pattern[str], ...], *, no_words: bool = False) -> bool:
+    """Whether a name begins there. `no_words`: none of its words may be one of the trade."""
     value = _VALUE.match(text, start)
     if value is None or _NO_NAME.match(text, start) or _MASK.search(value[0]):
         return False
-    return any(shape.match(text, start) for shape in shapes)
+    found = (shape.match(text, start) for shape in shapes)
+    return any(match is not None and not (no_words and _NO_NAME_WORD.search(match[0])) for match in found)

@@ -55,6 +55,11 @@ _GROUPED = re.compile(
 )
 
 
+def separated_in(text: str) -> bool:
+    """Only in a form that begins as a phone number does, with its separators: for fields whose numbers have any."""
+    return any(match[0][0] in "+(0Oo" for match in _PHONE.finditer(text))
+
+
 def found_in(text: str) -> bool:
     if any(pattern.search(text) for pattern in (_PHONE, _CALLED, _DIGIT_BY_DIGIT)):
         return True

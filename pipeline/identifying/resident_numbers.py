@@ -5,7 +5,8 @@ place is a resident, 5 to 8 a foreigner. python-stdnum knows the centuries and t
 asked, for numbers issued since October 2020 have none, and a foreigner's was always another than it computes.
 All thirteen digits have to be there, so "900101-1******" does not count (behind "주민번호" it is a birth date).
 Thirteen digits in one run are also accession numbers, UIDs and barcodes: they count only where they stand alone and
-no such label precedes them.
+no such label precedes them. So do those with a point, a low line or a slash in the middle. Directly behind "주민번호",
+"외국인등록번호" and "RRN" any of these counts.
 """
 
 import re
@@ -22,25 +23,48 @@ _SEPARATED = re.compile(
     r"|[0-9](?: [0-9]){5} ?-? ?[1-8](?: [0-9]){6}"  # each digit in a box of its own
     r")(?! ?[0-9]|[-.][0-9])"
 )
-_RUN_OF_13 = re.compile(r"(?<![0-9A-Za-z_./:#-])[0-9]{6}[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])")
+_RUN_OF_13 = re.compile(r"(?<![0-9A-Za-z_./-])[0-9]{6}[._/]?[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])")
+_LABELLED = re.compile(
+    r"(?:(?:주민|외국인) ?(?:등록)? ?(?:번호|증)|(?<![A-Za-z])RRN)[\s:#=(-]{0,4}"
+    r"(?P<number>[0-9]{6}[ ._/-]{0,3}[1-8][0-9]{6})(?![0-9])",
+    re.IGNORECASE,
+)
 _NO_DIGIT = re.compile(r"[^0-9]")
 
 
+_RESIDENT, _FOREIGNER = "1234", "5678"
+
+
 def has_resident(text: str) -> bool:
-    return _has(text, "1234")
+    return _has(text, _RESIDENT)
 
 
 def has_foreigner(text: str) -> bool:
-    return _has(text, "5678")
+    return _has(text, _FOREIGNER)
+
+
+def has_separated_resident(text: str) -> bool:
+    """Not in one run, where every number has thirteen digits."""
+    return _has_separated(text, _RESIDENT)
+
+
+def has_separated_foreigner(text: str) -> bool:
+    return _has_separated(text, _FOREIGNER)
 
 
 def _has(text: str, sevenths: str) -> bool:
-    if any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.finditer(text)):
+    if _has_separated(text, sevenths):
+        return True
+    if any(_begins_with_birth(match["number"], sevenths) for match in _LABELLED.finditer(text)):
         return True
     return any(
         _begins_with_birth(match[0], sevenths) and not department_numbers.labelled(text, match.start())
         for match in _RUN_OF_13.finditer(text)
     )
+
+
+def _has_separated(text: str, sevenths: str) -> bool:
+    return any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.finditer(text))
 
 
 def _begins_with_birth(found: str, sevenths: str) -> bool:

@@ -167,6 +167,13 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(house: HouseUnd
     assert quarantine(house) == [("a.ndjson:2", "broken-json", None)]
 
 
+@pytest.mark.parametrize("stated", [{"patient": "900101-1234567"}, {"accession": "010-1234-5678"}])
+def test_identifying_data_beside_the_text_is_quarantined_too(house: HouseUnderTest, stated: dict[str, str]) -> None:
+    assert store(house, record("r1", **stated), record("r2")) == {"quarantined": 1, "new": 1}
+    assert quarantine(house) == [("a.ndjson:r1", "identifying-data", "r1")]
+    assert versions(house, "r1") == []
+
+
 def test_identifying_data_is_quarantined_without_the_text(house: HouseUnderTest) -> None:
     assert store(house, record(text="환자명: 홍길동, 010-1234-5678")) == {"quarantined": 1}
     assert versions(house) == []

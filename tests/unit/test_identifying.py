@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identifying import Identifier, kinds
+from pipeline.identifying import Identifier, kinds, kinds_in_record
 from pipeline.identifying.record_numbers import EndlessPattern
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -256,6 +256,48 @@ def test_it_never_raises(text: str) -> None:
     assert set(kinds(text)) <= set(Identifier)
 
 
+@pytest.mark.parametrize(
+    ("patient", "accession", "found"),
+    [
+        ("900101-1234567", None, (RESIDENT,)),
+        ("9001011234567", None, (RESIDENT,)),
+        ("９００１０１－５２３４５６７", None, (FOREIGNER,)),
+        (None, "900101-1234567", (RESIDENT,)),
+        (None, "900101 - 5234567", (FOREIGNER,)),
+        ("010-1234-5678", "031)123-4567", (PHONE,)),
+        (None, "+82 10-1234-5678", (PHONE,)),
+        ("hong@naver.com", None, (EMAIL,)),
+        ("010-1234-5678", "900101-1234567", (RESIDENT, PHONE)),
+        # numbers as they should be
+        (None, None, ()),
+        ("P-0017", "A-17", ()),
+        ("01012345678", "01012345678", ()),
+        ("0101234567", "010123456", ()),
+        (None, "9001011234567", ()),
+        (None, "900101_1234567", ()),
+        (None, "20240101-0101234567", ()),
+        (None, "240131-0001234", ()),
+        ("234-567-8901", "234-567-8901", ()),
+        ("1.2.840.9001011234567.3", "1.2.840.10008.5.1.4", ()),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "26-030200412", ()),
+    ],
+)
+def test_identifying_data_beside_the_text(
+    patient: str | None, accession: str | None, found: tuple[Identifier, ...]
+) -> None:
+    assert kinds_in_record(text="흉수 없음.", patient=patient, accession=accession) == found
+
+
+def test_kinds_of_a_record_come_each_once_in_order() -> None:
+    found = kinds_in_record(
+        text="환자명: 홍길동, 010-1234-5678, MRN 7",
+        patient="900101-1234567",
+        accession=None,
+        record_numbers=["MRN [0-9]"],
+    )
+    assert found == (RESIDENT, PHONE, NAME, RECORD)
+
+
 def test_a_pattern_that_does_not_end_is_given_up_by_name() -> None:
     endless = r"(?:[0-9]|[0-9]{2})+-"
     with pytest.raises(EndlessPattern, match="inside a repetition") as given_up:
@@ -299,6 +341,19 @@ PIECES = [
         "Patient: Aa Bb ",
         "Mr. ",
         "Aa Bb ",
+    ),
+    *(
+        "주민번호",
+        "주민번호:",
+        "900101",
+        "900101/",
+        "RRN ",
+        "김가나 65",
+        "김가나 65세 ",
+        "Aa Bb (65",
+        "보호자 김가나(",
+        "성명/",
+        "이름-",
     ),
     *("김", "김가나 ", "김가나(", "환자 김가나 ", "김가나 / 남 / "),
     *("가", "가나 ", "서울", "서울 ", "서울 강남구 가로 ", "가로1 ", "가동 1", "주소: ", "주소: 가", "우편번호"),

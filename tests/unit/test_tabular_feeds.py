@@ -423,6 +423,23 @@ def test_a_quote_that_swallows_lines_without_end_gives_them_back(tmp_path: Path)
     assert len(ids(items)) == MOST_LINES
 
 
+def test_a_quote_that_stays_open_to_the_end_of_a_quiet_file_costs_its_own_report(tmp_path: Path) -> None:
+    content = 'id,text\n1,"Chest CT of an inch mark\n' + "".join(f"{n},No effusion.\n" for n in range(2, 1_001))
+    path = write(tmp_path, "a.csv", content, age=0)
+    growing, cursor = read(feed(tmp_path))
+    assert growing == []  # the quote may still be closed
+    append(path, "1001,No effusion.\n", age=0)
+    assert read(feed(tmp_path), cursor)[0] == []
+    os.utime(path, (time.time() - 60,) * 2)
+    items, cursor = read(feed(tmp_path), cursor)
+    assert reasons(items) == [("a.csv:2", Reason.BROKEN_CSV)]
+    assert ids(items) == [str(n) for n in range(2, 1_002)]
+    assert read(feed(tmp_path), cursor)[0] == []
+    append(path, "1002,No effusion.\n", age=0)
+    assert ids(read(feed(tmp_path), cursor)[0]) == ["1002"]
+    assert [opened(feed(tmp_path)).again(f"a.csv:{line}") for line in (2, 3, 1_002)] == [*items[:2], items[-1]]
+
+
 def test_a_file_that_cannot_be_opened_is_one_row(tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
         (tmp_path / f"a.{kind}").symlink_to(tmp_path / f"a.{kind}")
@@ -476,14 +493,26 @@ def test_a_last_row_without_line_end_waits_until_the_file_is_quiet(tmp_path: Pat
 
 
 def test_a_quote_that_stays_open_is_said_once_and_read_again_when_it_grows(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.csv", 'id,text\nr1,"one,\ntwo', age=0)
+    path = write(tmp_path, "a.csv", 'id,text\nr1,"one,\n', age=0)
     assert read(feed(tmp_path))[0] == []
     os.utime(path, (time.time() - 60,) * 2)
     items, cursor = read(feed(tmp_path))
     assert reasons(items) == [("a.csv:2", Reason.BROKEN_CSV)]
     assert read(feed(tmp_path), cursor)[0] == []
-    append(path, '"\n')
+    append(path, 'two"\n')
     assert texts(read(feed(tmp_path), cursor)[0]) == {"r1": "one,\ntwo"}
+
+
+def test_a_row_that_is_finished_after_a_rest_can_be_read_again_whole(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", 'id,text\nr1,"one,\ntwo\nthree')
+    items, cursor = read(feed(tmp_path))
+    assert reasons(items)[0] == ("a.csv:2", Reason.BROKEN_CSV)
+    assert ids(items) == []
+    append(path, '"\nr2,fine\n')
+    assert texts(read(feed(tmp_path), cursor)[0]) == {"r2": "fine"}
+    again = opened(feed(tmp_path)).again("a.csv:2")
+    assert isinstance(again, Record)
+    assert again.text == "one,\ntwo\nthree"
 
 
 def test_a_truncated_gzip_gives_what_it_holds_and_is_retried_when_it_changes(tmp_path: Path) -> None:
@@ -606,13 +635,13 @@ def test_a_file_that_grows_by_any_steps_gives_every_report_once(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.text(st.sampled_from('ab,"\r\0 가\udcff'), max_size=10), max_size=8), st.booleans())
+@given(st.lists(st.text(st.sampled_from('ab,"\r\0 가\udcff'), max_size=10), max_size=8), st.booleans(), st.booleans())
 def test_every_line_is_in_exactly_one_row(
-    tmp_path_factory: pytest.TempPathFactory, content: list[str], ended: bool
+    tmp_path_factory: pytest.TempPathFactory, content: list[str], ended: bool, quiet: bool
 ) -> None:
     joined = "\n".join(["id,text", *content]).encode("utf-8", "surrogateescape") + b"\n" * ended
     given_lines = [Line(n, raw, ended=True) for n, raw in enumerate(joined.split(b"\n"), 1)]
-    found = list(rows(iter(given_lines), encoding="utf-8", delimiter=",", max_row_bytes=1_000))
+    found = list(rows(iter(given_lines), encoding="utf-8", delimiter=",", max_row_bytes=1_000, quiet=lambda: quiet))
     assert [row.number for row in found] == [1 + sum(row.lines for row in found[:n]) for n in range(len(found))]
     assert sum(row.lines for row in found) == len(given_lines)
     folder = tmp_path_factory.mktemp("feed")
@@ -820,6 +849,9 @@ def test_what_a_mended_place_holds_now(tmp_path: Path) -> None:
     assert again.text == "No effusion."
     write(tmp_path, "a.csv", "id,report\nr1,No effusion.\n")
     assert opened(feed(tmp_path)).again("a.csv:2") == Unreadable("a.csv:2", "missing-column:text")
+    write(tmp_path, "a.csv", "id,text\nr1,No effusion.\nr2,Clear.\n")
+    lacking = feed(tmp_path, columns={"patient": "subject"})  # the settings changed, and an earlier line is fine
+    assert opened(lacking).again("a.csv:3") == Unreadable("a.csv:3", "missing-column:subject")
     write(tmp_path, "b.csv", 'id,text\nr1,"still being wri', age=0)
     assert opened(feed(tmp_path)).again("b.csv:2") == Unreadable("b.csv:2", Reason.BROKEN_CSV)
 
