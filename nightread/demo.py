@@ -38,7 +38,7 @@ class HomeInUse(NightreadError):
     """The home has feeds of its own, which made-up reports must not mix with."""
 
 
-def run(house: House) -> None:
+def run(house: House, *, by: str) -> None:
     """Make reports up, train a classifier on some, pull and label the others; a second run adds nothing."""
     folder = house.settings.home / "made-up"
     with console.tracked("making reports up", total=2) as shown:
@@ -46,7 +46,7 @@ def run(house: House) -> None:
         shown.update(1)
         made_up.write_annotations(made_up.reports(ANNOTATED, seed=ANNOTATIONS_SEED), folder / "annotations.csv")
         shown.update(2)
-    _serve_own_model(house, folder)
+    _serve_own_model(house, folder, by=by)
     with house.sessions.begin() as session:
         pulls.ask(session, FEED, house.settings.feeds[FEED], attempts=house.settings.attempts)
     waiting.for_pulls(house, [FEED])
@@ -75,7 +75,7 @@ def settle(settings: Settings) -> Settings:
     return house_settings.read(settings.home)
 
 
-def _serve_own_model(house: House, folder: Path) -> None:
+def _serve_own_model(house: House, folder: Path, *, by: str) -> None:
     """Train vocabulary, encoder and classifier from scratch and promote them, unless that has been done."""
     with house.sessions.begin() as session:
         if session.scalar(select(ModelVersion.id).where(ModelVersion.stage == Stage.PRODUCTION).limit(1)):
@@ -93,7 +93,7 @@ def _serve_own_model(house: House, folder: Path) -> None:
         console.out.print(f"Vocabulary: {len(tokenizer)} pieces. Encoder: 2 layers, 128 wide, from random weights.")
         recipe = training.Recipe(epochs=EPOCHS, seed=0, learning_rate=LEARNING_RATE)
         file = annotation_files.read(folder / "annotations.csv")
-        made = training.train(house, file, str(foundation), recipe, promote=True)
+        made = training.train(house, file, str(foundation), recipe, by=by, promote=True)
     if made.gate is not None:
         console.out.print(f"Classifier: macro F1 {made.gate.macro_f1:.2f} on {made.gate.reports} made-up gate reports.")
 

@@ -13,7 +13,6 @@ from models import calibration, metrics
 from models.classifier import Classifier
 from models.finetuning import TrainingStep, fine_tune
 from nightread import console
-from nightread.commands.shared import who
 from nightread.house import House
 from pipeline import annotations, label_sets, labelling, model_versions
 from pipeline.annotation_files import AnnotationFile
@@ -63,6 +62,7 @@ def train(
     foundation: str,
     recipe: Recipe,
     *,
+    by: str,
     promote: bool,
     label_set_name: str | None = None,
 ) -> Trained:
@@ -119,11 +119,11 @@ def train(
                     "reports": {str(split): count for split, count in counts.items()},
                 },
                 fitted_on=[one.id for one in (*parts[Split.TRAIN], *parts[Split.CALIBRATION])],
-                created_by=who(),
+                created_by=by,
             ),
         )
     if promote:
-        _promote(house, version)
+        _promote(house, version, by=by)
     return Trained(version, len(names), counts, moved, gate)
 
 
@@ -184,11 +184,11 @@ def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> N
     return np.array(rows, dtype=np.float64)
 
 
-def _promote(house: House, version: int) -> None:
+def _promote(house: House, version: int, *, by: str) -> None:
     """In a transaction of its own: a promotion that fails must not cost the training."""
     try:
         with house.sessions.begin() as session:
-            model_versions.promote(session, version, by=who(), sizes=house.sizes)
+            model_versions.promote(session, version, by=by, sizes=house.sizes)
     except NightreadError as error:
         raise NotPromoted(
             f"model version {version} is trained and registered as a candidate, but it does not serve: {error}"

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.annotation_files import DEFAULT_ANNOTATOR
 from pipeline.errors import NightreadError
 
 
@@ -76,11 +77,15 @@ class Pair:
 def pairs(reports: Iterable[Sequence[Reading]]) -> list[Pair]:
     """Every two annotators who have read a report in common, by name.
 
-    Who decides has seen what the others said, so that reading is not compared with theirs.
+    Who decides has seen what the others said, so that reading is not compared with theirs; and of labels that
+    came without a name nobody knows whether they are one person's, or somebody's who is there by name as well.
     """
     common: dict[tuple[str, str], list[tuple[Reading, Reading]]] = defaultdict(list)
     for readings in reports:
-        own = sorted((one for one in readings if not one.decides), key=lambda one: one.annotator)
+        own = sorted(
+            (one for one in readings if not one.decides and one.annotator != DEFAULT_ANNOTATOR),
+            key=lambda one: one.annotator,
+        )
         for first, second in combinations(own, 2):
             common[first.annotator, second.annotator].append((first, second))
     found = []

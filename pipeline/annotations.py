@@ -1,17 +1,21 @@
 """Annotations as they are kept: every annotator's reading, and what the readings of a report come to."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import label_sets
 from pipeline.agreement import Reading, consensus
-from pipeline.annotation_files import Annotated, AnnotationFile
+from pipeline.annotation_files import DEFAULT_ANNOTATOR, Annotated, AnnotationFile
 from pipeline.database import insert_by_copy
 from pipeline.tables import Annotation, AnnotationReading, FittedOn, LabelSet, Split
+
+# A reading's annotation and annotator, and its labels with whether it decides.
+_Who = tuple[int, str]
+_Said = tuple[tuple[int, ...], bool]
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, deci
     """Store readings with labels by label position; their reports become annotations, or already are.
 
     An annotation keeps the split that it was given first, or gate reports would leak into training. An annotator who
-    is imported again replaces what they said before.
+    is imported again replaces what they said before. Labels without a name and the same labels with one are one
+    reading, the named one, or importing a file again under its reader's name would give that reader two votes.
     """
+    _one_at_a_time(session, label_set_id)
     first: dict[tuple[str, str], Annotated] = {}
     for row in rows:
         first.setdefault((row.site, row.text_hash), row)
@@ -68,7 +74,7 @@ def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, deci
         returning="id, site, text_hash, split, xmax = 0 AS is_new",
     )
     ids = {(row.site, row.text_hash): row.id for row in stored}
-    before = {
+    before: dict[_Who, _Said] = {
         (row.annotation_id, row.annotator): (tuple(row.labels), row.decides)
         for row in session.execute(
             select(
@@ -79,7 +85,10 @@ def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, deci
             ).where(AnnotationReading.annotation_id.in_(ids.values()))
         )
     }
-    readings = {(ids[one.site, one.text_hash], one.annotator): (one.labels, decides) for one in rows}
+    readings = without_doubles(
+        before, {(ids[one.site, one.text_hash], one.annotator): (one.labels, decides) for one in rows}
+    )
+    _name(session, now_named(before, readings))
     insert_by_copy(
         session,
         "annotation_reading",
@@ -98,6 +107,49 @@ def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, deci
         changed_readings=sum(key in before and before[key] != said for key, said in readings.items()),
         splits_kept=sum(row.split != first[row.site, row.text_hash].split for row in stored),
         disputed=disputed,
+    )
+
+
+def without_doubles(before: Mapping[_Who, _Said], readings: Mapping[_Who, _Said]) -> dict[_Who, _Said]:
+    """Readings to be kept: not those without a name that say of a report what somebody by name says of it."""
+    by_name = {
+        (annotation, said)
+        for (annotation, annotator), said in {**before, **readings}.items()
+        if annotator != DEFAULT_ANNOTATOR
+    }
+    return {
+        (annotation, annotator): said
+        for (annotation, annotator), said in readings.items()
+        if annotator != DEFAULT_ANNOTATOR or (annotation, said) not in by_name
+    }
+
+
+def now_named(before: Mapping[_Who, _Said], readings: Mapping[_Who, _Said]) -> dict[int, str]:
+    """Whose readings those without a name are, by annotation: the first by name who says the same and is new to it."""
+    found: dict[int, str] = {}
+    for (annotation, annotator), said in sorted(readings.items()):
+        if before.get((annotation, DEFAULT_ANNOTATOR)) == said and (annotation, annotator) not in before:
+            found.setdefault(annotation, annotator)
+    return found
+
+
+def _one_at_a_time(session: Session, label_set_id: int) -> None:
+    """Wait for whoever imports annotations of this label set: each locks reports in the order of their own file.
+
+    Sorting them would do as well, but then an import's annotations would be numbered by the hash of their text.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"annotations\x1f{label_set_id}", 0))))
+
+
+def _name(session: Session, named: Mapping[int, str]) -> None:
+    """Give readings without a name, by annotation, the name of whose they are; they keep their place in the order."""
+    if not named:
+        return
+    session.connection().execute(
+        update(AnnotationReading)
+        .where(AnnotationReading.annotation_id == bindparam("of"), AnnotationReading.annotator == DEFAULT_ANNOTATOR)
+        .values(annotator=bindparam("name")),
+        [{"of": annotation, "name": name} for annotation, name in named.items()],
     )
 
 

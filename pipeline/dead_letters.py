@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping, func, select, text
+from sqlalchemy import ARRAY, BigInteger, RowMapping, func, literal, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pipeline import events, jobs, labelling
+from pipeline import events, jobs, labelling, promotions
 from pipeline.errors import NightreadError
 from pipeline.labelling import JobSizes
 from pipeline.names import EventKind, FailureCause, JobKind
@@ -70,18 +70,19 @@ class Retried:
     overtaken: dict[int, int | None]
 
 
+# The view dead_letters knows nothing of those that were dropped; nobody wants these done, so they are settled.
+# Failures are counted for all letters in one pass: one by one, the planner reads every failure for each of them.
 _LETTERS = """
     SELECT j.id AS job, j.kind, j.state, j.feed, one.report_id AS report, j.error AS reason,
            j.model_version_id AS model, j.finished_at AS since,
-           (SELECT count(*) FROM dead_letter_history h WHERE h.dead_letter = j.id) AS failures,
-           CASE
-               WHEN j.state = 'dropped' THEN true
-               WHEN j.kind = 'label' THEN s.dead_job_id IS DISTINCT FROM j.id
-               ELSE EXISTS (SELECT 1 FROM job n WHERE n.key = j.key AND n.id > j.id AND n.state = 'done')
-           END AS settled
+           coalesce(history.failures, 0) AS failures,
+           coalesce(dead.settled, true) AS settled
     FROM job j
     LEFT JOIN LATERAL unnest(j.report_ids) AS one (report_id) ON true
-    LEFT JOIN report_state s ON s.report_id = one.report_id
+    LEFT JOIN dead_letters dead ON dead.job = j.id
+    LEFT JOIN (
+        SELECT dead_letter, count(*) AS failures FROM dead_letter_history GROUP BY dead_letter
+    ) history ON history.dead_letter = j.id
 """
 _ALL = text(f"{_LETTERS} WHERE j.state = :state ORDER BY j.id")
 _ONE = text(f"{_LETTERS} WHERE j.state IN ('dead', 'dropped') AND j.id = :job")
@@ -92,6 +93,12 @@ OVERTAKEN = "another job does the same work"
 def letters(session: Session, *, state: JobState = JobState.DEAD) -> list[DeadLetter]:
     """Dead letters, the oldest first; with `state` dropped those that were dropped."""
     return [_letter(row) for row in session.execute(_ALL, {"state": state}).mappings()]
+
+
+def given_up(session: Session, kind: JobKind | None = None) -> list[int]:
+    """Jobs that are dead letters, the oldest first: all of them, or those of one kind."""
+    wanted = select(Job.id).where(Job.state == JobState.DEAD).order_by(Job.id)
+    return list(session.scalars(wanted if kind is None else wanted.where(Job.kind == kind)))
 
 
 def letter(session: Session, job_id: int) -> DeadLetter:
@@ -129,11 +136,15 @@ def decisions(session: Session, job_id: int) -> list[Decision]:
 def retry(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes, note: str | None = None) -> Retried:
     """Give jobs that were given up fresh attempts, dropped ones too. Raises `NoDeadLetter` for any other job.
 
-    Where an open job does the same work, say a pull that somebody asked for since, the letter is dropped.
+    Where an open job does the same work, say a pull that somebody asked for since, the letter is dropped. A report
+    that the model which serves has given up as well, since, is read again only if that letter is retried with this
+    one: it is, and is named with the others.
     """
+    promotions.keep_out(session)
     labelling.one_at_a_time(session)  # whoever enqueues several keys does it alone, or two could wait for each other
+    wanted = {*job_ids, *_of_what_serves(session, job_ids)}
     ready, overtaken = [], {}
-    for job in _given_up(session, job_ids, JobState.DEAD, JobState.DROPPED):
+    for job in _given_up(session, sorted(wanted), JobState.DEAD, JobState.DROPPED):
         try:
             with session.begin_nested():
                 job.state, job.attempts, job.max_attempts = JobState.READY, 0, sizes.attempts
@@ -144,7 +155,8 @@ def retry(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes,
         except IntegrityError:  # the same work is never open twice
             same = select(Job.id).where(Job.key == job.key, Job.state.in_([JobState.READY, JobState.RUNNING]))
             overtaken[job.id] = session.scalar(same)
-            job.state = JobState.DROPPED
+            # No model has given up on that work now, or the job that is to do it would leave the report out.
+            job.state, job.model_version_id = JobState.DROPPED, None
     if ready:
         events.publish(session, events.DeadLetterRetried(tuple(ready), by, note), sizes=sizes)
     if overtaken:
@@ -162,6 +174,18 @@ def drop(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes, 
         job.state = JobState.DROPPED
     if dead:
         events.publish(session, events.DeadLetterDropped(tuple(job.id for job in dead), by, note), sizes=sizes)
+
+
+def _of_what_serves(session: Session, job_ids: Sequence[int]) -> Sequence[int]:
+    """Letters of the model that serves, dropped ones too, for the reports that these jobs are about."""
+    reports = list(session.scalars(select(func.unnest(Job.report_ids)).where(Job.id.in_(job_ids))))
+    return session.scalars(
+        select(Job.id).where(
+            Job.state.in_([JobState.DEAD, JobState.DROPPED]),
+            Job.report_ids.op("&&")(literal(reports, ARRAY(BigInteger))),
+            Job.model_version_id == promotions.serving_id(session),
+        )
+    ).all()
 
 
 def _given_up(session: Session, job_ids: Sequence[int], *states: JobState) -> Sequence[Job]:

@@ -40,12 +40,17 @@ class ReportsLabelled:
 
 @dataclass(frozen=True)
 class RecordReleased:
-    """Somebody let a quarantined record in; `report_id` is the report version that it is now, if any."""
+    """Somebody let a quarantined record in, for these kinds of identifying data.
+
+    `report_id` is the report version that it is now, if any.
+    """
 
     kind: ClassVar[EventKind] = EventKind.RECORD_RELEASED
     quarantine_id: int
     feed: str
     by: str
+    note: str
+    kinds: tuple[str, ...]
     outcome: str
     report_id: int | None
 

@@ -11,11 +11,15 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipeline import promotions
+from pipeline.database import DatabaseFailed, translated
 from pipeline.errors import NightreadError
 from pipeline.label_set_files import RESERVED_COLUMNS, LabelSetFile, NamedLabel
 from pipeline.tables import Annotation, Label, LabelSet, ModelVersion
 
 DEFAULT_NAME = "ct-rate-18"
+
+# What generate_report_labels() calls views of somebody's own that keep it from its work.
+_VIEWS_DEPEND = "views_depend_on_report_labels"
 
 # What `train` calls a set of labels that nobody has named yet; `labels import` may give it a name.
 UNNAMED = "labels-"
@@ -64,6 +68,10 @@ class UnknownLabelSet(NightreadError):
     """No such label set, or none was named and there is more than one."""
 
 
+class ViewInUse(NightreadError):
+    """Somebody's own views stand on report_labels, which therefore cannot change; nothing was done."""
+
+
 class LabelSetDiffers(NightreadError):
     """A label set of that name, or of those findings, is there already and is another one."""
 
@@ -98,7 +106,7 @@ def register_default(session: Session) -> int:
         found = _register(
             session, DEFAULT_NAME, [NamedLabel(name, korean, at) for name, at, korean in CT_RATE_FINDINGS]
         )
-        _rebuild_view(session, found)
+        rebuild_view(session, found)
     labels = _labels(session, found)
     if not any(one.snomed_ct or one.radlex for one in labels):
         for one in labels:
@@ -183,12 +191,22 @@ def _rebuild_view_if_shown(session: Session, label_set_id: int) -> bool:
     serving = _serving(session)
     if serving not in (None, label_set_id):
         return False
-    _rebuild_view(session, label_set_id)
+    rebuild_view(session, label_set_id)
     return True
 
 
-def _rebuild_view(session: Session, label_set_id: int) -> None:
-    session.execute(text("SELECT generate_report_labels(:label_set)"), {"label_set": label_set_id})
+def rebuild_view(session: Session, label_set_id: int) -> None:
+    """Let the wide view report_labels show this label set. Raises `ViewInUse`."""
+    try:
+        with translated():
+            session.execute(text("SELECT generate_report_labels(:label_set)"), {"label_set": label_set_id})
+    except DatabaseFailed as failed:
+        if failed.constraint != _VIEWS_DEPEND:
+            raise
+        raise ViewInUse(
+            "the view report_labels has to change its columns, and other views are built on it; drop those views, do "
+            "this again, and then make them anew: `SELECT pg_get_viewdef('NAME')` gives a view's text to keep"
+        ) from None
 
 
 def named(session: Session, name: str) -> LabelSet:

@@ -118,6 +118,9 @@ def _changes(session: Session, version_id: int) -> tuple[Change, ...]:
 
 def still_to_come(session: Session) -> tuple[int, int]:
     """How many current reports have no label yet, and how many show an older model's."""
-    counted = text("SELECT coalesce(sum(pending), 0)::bigint, coalesce(sum(stale), 0)::bigint FROM completeness")
+    counted = text(
+        "SELECT count(*) FILTER (WHERE state = 'pending'), "
+        "count(*) FILTER (WHERE stale AND dead_job_id IS NULL) FROM report_state"
+    )
     pending, stale = session.execute(counted).one()
     return pending, stale

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pipeline import events, labelling, promotions
+from pipeline import events, label_sets, labelling, promotions
 from pipeline.errors import NightreadError
 from pipeline.tables import FittedOn, ModelVersion, Stage
 
@@ -82,7 +82,8 @@ def promote(
 
     Labels of former versions stay visible until its own have come. A version that is in production already, or
     was withdrawn, may be promoted again. One that its gates rejected raises `PromotionRefused` unless `force` says
-    that this is known. Whether its artifact is whole is for the caller to see, before this transaction.
+    that this is known; views that stand in the way of its labels raise `ViewInUse`. Whether its artifact is whole
+    is for the caller to see, before this transaction.
     """
     promotions.hold(session)
     version = get(session, version_id)
@@ -181,7 +182,7 @@ def serving_or(session: Session, version_id: int | None) -> ModelVersion:
 
 def _show_labels_of(session: Session, version: ModelVersion) -> None:
     session.flush()
-    session.execute(text("SELECT generate_report_labels(:label_set)"), {"label_set": version.label_set_id})
+    label_sets.rebuild_view(session, version.label_set_id)
 
 
 def _listed(versions: Sequence[int]) -> str:

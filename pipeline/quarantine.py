@@ -4,19 +4,21 @@ A row keeps place, kind and reason of what was not taken in; the text stays at i
 record, or releases it, has its place read again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, any_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, any_, func, literal, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from pipeline import events, feeds, pulls, reports
 from pipeline.errors import NightreadError
 from pipeline.events import RecordReleased
-from pipeline.feeds.record import Item, Record, Skipped, Unreadable
-from pipeline.intake import STORED, Decision, Outcome
+from pipeline.feeds.record import Item, Reader, Record, Skipped, Unreadable
+from pipeline.intake import IDENTIFYING_DATA, STORED, Decision, Outcome
 from pipeline.labelling import JobSizes
+from pipeline.names import EventKind
 from pipeline.settings import Settings
 from pipeline.tables import Feed, Quarantine, Report
 
@@ -76,18 +78,50 @@ class HeldVersion:
     flagged: bool
 
 
-def listed(
-    session: Session, *, feed: str | None = None, reason: str | None = None, released: bool = False
-) -> list[Quarantined]:
-    """What is in quarantine, oldest first: of one feed, for one reason or kind; with `released`, what was, too."""
-    wanted = select(Quarantine).order_by(Quarantine.id)
-    if feed is not None:
-        wanted = wanted.where(Quarantine.feed == feed)
-    if reason is not None:
-        wanted = wanted.where(or_(Quarantine.reason == reason, literal(reason) == any_(Quarantine.kinds)))
-    if not released:
-        wanted = wanted.where(Quarantine.released_at.is_(None))
+@dataclass(frozen=True)
+class Release:
+    """One time that a record was released; of those before note and kinds were kept these are None."""
+
+    at: datetime
+    by: str
+    note: str | None
+    kinds: tuple[str, ...] | None
+    outcome: str
+    report_id: int | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which records are asked for: of one feed, for one reason or kind; with `released`, what was released too."""
+
+    feed: str | None = None
+    reason: str | None = None
+    released: bool = False
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.feed is not None:
+            found.append(Quarantine.feed == self.feed)
+        if self.reason is not None:
+            found.append(or_(Quarantine.reason == self.reason, literal(self.reason) == any_(Quarantine.kinds)))
+        if not self.released:
+            found.append(Quarantine.released_at.is_(None))
+        return found
+
+
+def listed(session: Session, chosen: Chosen, *, limit: int | None = None) -> list[Quarantined]:
+    """What is in quarantine, oldest first, and no more than `limit`."""
+    wanted = select(Quarantine).where(*chosen.conditions()).order_by(Quarantine.id).limit(limit)
     return [Quarantined.of(row) for row in session.scalars(wanted)]
+
+
+def counted(session: Session, chosen: Chosen) -> Counter[tuple[str, tuple[str, ...]]]:
+    """How many records there are by reason and kinds."""
+    of = Quarantine.reason, Quarantine.kinds
+    rows = session.execute(
+        select(*of, func.count()).where(*chosen.conditions()).group_by(*of).order_by(func.min(Quarantine.id))
+    )
+    return Counter({(reason, tuple(kinds)): count for reason, kinds, count in rows})
 
 
 def found(session: Session, quarantine_id: int) -> Quarantined:
@@ -103,6 +137,28 @@ def history(session: Session, record: Quarantined) -> list[Quarantined]:
         .order_by(Quarantine.id)
     )
     return [Quarantined.of(row) for row in rows]
+
+
+def releases(session: Session, record: Quarantined) -> list[Release]:
+    """Every release of a record, in order: one that was held back anew keeps only the last in its row."""
+    rows = session.execute(
+        text(
+            "SELECT occurred_at, payload FROM event WHERE kind = :released "
+            "AND payload -> 'quarantine_id' = to_jsonb(CAST(:record AS bigint)) ORDER BY id"
+        ),
+        {"released": EventKind.RECORD_RELEASED, "record": record.id},
+    )
+    return [
+        Release(
+            at=row.occurred_at,
+            by=row.payload["by"],
+            note=row.payload.get("note"),
+            kinds=tuple(row.payload["kinds"]) if "kinds" in row.payload else None,
+            outcome=row.payload["outcome"],
+            report_id=row.payload["report_id"],
+        )
+        for row in rows
+    ]
 
 
 def versions(session: Session, record: Quarantined) -> list[HeldVersion]:
@@ -127,15 +183,25 @@ def versions(session: Session, record: Quarantined) -> list[HeldVersion]:
     return [HeldVersion(*row) for row in rows]
 
 
-def read_again(settings: Settings, record: Quarantined) -> Item:
-    """What lies now at a record's place.
+class Places:
+    """What lies at the places of records now; a feed's folder is looked through once, however many are read."""
 
-    Raises `UnknownFeed` if the settings no longer name its feed, `PlaceGone` if the place is no more, and
-    `FeedFolderMissing`.
-    """
-    feed = pulls.named(settings, record.feed)
-    reader = feeds.reader(feed, {}, max_text_bytes=settings.max_report_bytes, zone=feed.zone(settings.zone))
-    return reader.again(record.place)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._readers: dict[str, Reader] = {}
+
+    def read_again(self, record: Quarantined) -> Item:
+        """What lies now at a record's place.
+
+        Raises `UnknownFeed` if the settings no longer name its feed, `PlaceGone` if the place is no more, and
+        `FeedFolderMissing`.
+        """
+        if record.feed not in self._readers:
+            feed, settings = pulls.named(self._settings, record.feed), self._settings
+            self._readers[record.feed] = feeds.reader(
+                feed, {}, max_text_bytes=settings.max_report_bytes, zone=feed.zone(settings.zone)
+            )
+        return self._readers[record.feed].again(record.place)
 
 
 def release(
@@ -151,9 +217,9 @@ def release(
     """Take a record in from `item`, which is its place read again just now; the fact of it, already published.
 
     The guard waives the kinds that the record was quarantined for, and no others. Apart from that it is stored
-    as any record is: an amendment amends, and what is older than what we hold by now, or was withdrawn
-    meanwhile, is outdated. Raises `UnknownRecord`, and `NotReleased` if it is released already, cannot be read,
-    is another record by now or holds other kinds.
+    as any record is: an amendment amends, what is older than what we hold by now, or was withdrawn meanwhile, is
+    outdated, and what was mended at its source and pulled since is unchanged. Raises `UnknownRecord`, and
+    `NotReleased` if it is released already, cannot be read, is another record by now or holds other kinds.
     """
     row = _row(session, quarantine_id)
     feed = session.get_one(Feed, row.feed)
@@ -165,7 +231,7 @@ def release(
             f"see `nightread quarantine show {row.id}`"
         )
     record = _same(row, item)
-    if _withdrawn_since(session, feed, row):
+    if _withdrawn_since(session, feed, row, record):
         decision, report_id = Decision(Outcome.OUTDATED), None
     else:
         decision, report_id = reports.store_released(
@@ -176,12 +242,12 @@ def release(
             f"record {row.id} holds identifying data that it was not quarantined for: {', '.join(decision.kinds)}; "
             "have it removed at the source, or touch the file: the next pull reads it again and then names these too"
         )
-    if decision.outcome in STORED and _amendment_waits(session, feed, row):
+    if decision.outcome in STORED and _amendment_waits(session, feed, row, record):
         session.execute(update(Report).where(Report.id == report_id).values(flagged_at=func.now()))
     row.released_at = func.now()
     row.released_by, row.release_note = by, note
     row.release_outcome, row.released_report_id = decision.outcome, report_id
-    fact = RecordReleased(row.id, feed.name, by, decision.outcome, report_id)
+    fact = RecordReleased(row.id, feed.name, by, note, tuple(row.kinds), decision.outcome, report_id)
     events.publish(session, fact, sizes=sizes)
     return fact
 
@@ -196,7 +262,11 @@ def _row(session: Session, quarantine_id: int) -> Quarantine:
 
 
 def _same(row: Quarantine, item: Item) -> Record:
-    """The record of a row, read again. Raises `NotReleased` if `item` is none or another one."""
+    """The record of a row, read again. Raises `NotReleased` if `item` is none or another one.
+
+    Who releases identifying data has judged this very record, so it must be that. What could not be read is
+    another one once it is mended, often with an id or a time that nobody could read before; its place tells.
+    """
     match item:
         case Unreadable():
             raise NotReleased(
@@ -207,10 +277,14 @@ def _same(row: Quarantine, item: Item) -> Record:
             raise NotReleased(
                 f"record {row.id} is not wanted any more ({item.reason}); the settings of feed {row.feed} say what is"
             )
-    if reports.record_hash(item) != row.record_hash:
+    if row.reason == IDENTIFYING_DATA:
+        same = reports.record_hash(item) == row.record_hash
+    else:
+        same = item.place == row.place and row.source_id in {None, item.source_id}
+    if not same:
         raise NotReleased(
             f"record {row.id} is no longer at {row.place}: another one has its place, or another version of it; "
-            "nothing is lost, for the next pull reads a changed file again"
+            "nothing is lost, for pulls read a changed file again"
         )
     return item
 
@@ -227,7 +301,7 @@ def _of_same_report(feed: Feed, source_id: str | None) -> Select[Quarantine]:
     )
 
 
-def _withdrawn_since(session: Session, feed: Feed, row: Quarantine) -> bool:
+def _withdrawn_since(session: Session, feed: Feed, row: Quarantine, record: Record) -> bool:
     """Whether the source withdrew the report after this record was quarantined.
 
     By when we read it, since deletions often name no time: a release must never bring back what was deleted.
@@ -235,14 +309,14 @@ def _withdrawn_since(session: Session, feed: Feed, row: Quarantine) -> bool:
     withdrawn = select(Report.id).where(
         Report.site == feed.site,
         Report.source_system == feed.source_system,
-        Report.source_id == row.source_id,
+        Report.source_id == record.source_id,
         Report.is_current,
         Report.withdrawn_at >= row.quarantined_at,
     )
     return bool(session.scalar(select(withdrawn.exists())))
 
 
-def _amendment_waits(session: Session, feed: Feed, row: Quarantine) -> bool:
+def _amendment_waits(session: Session, feed: Feed, row: Quarantine, record: Record) -> bool:
     """Whether something that was read after this record, of the same report, is still in quarantine."""
-    later = _of_same_report(feed, row.source_id).where(Quarantine.id > row.id, Quarantine.released_at.is_(None))
+    later = _of_same_report(feed, record.source_id).where(Quarantine.id > row.id, Quarantine.released_at.is_(None))
     return bool(session.scalar(select(later.exists())))

@@ -39,5 +39,6 @@ COMMENT ON COLUMN report_state.received_at IS 'When this version was stored.';
 COMMENT ON COLUMN report_state.model_version_id IS 'Model whose labels are shown; null if there are none.';
 COMMENT ON COLUMN report_state.serving_model_version_id IS 'Model that serves now.';
 COMMENT ON COLUMN report_state.state IS 'withdrawn, labelled, dead (no label and given up, whether dropped or not) or pending.';
-COMMENT ON COLUMN report_state.stale IS 'Whether a newer model serves and its labels are still to come.';
+COMMENT ON COLUMN report_state.stale IS 'Whether a newer model serves and its labels are still to come, or the report was given up; see dead_letters.';
 COMMENT ON COLUMN report_state.dead_job_id IS 'Dead letter of the serving model for this report, if any.';
+COMMENT ON COLUMN current_classification.stale IS 'Whether a newer model serves and its labels are still to come, or the report was given up; see dead_letters.';

@@ -19,6 +19,7 @@ REPLACED_VIEWS = (
     ("dead_letters", 1, 2),
     ("quarantined_records", 1, 2),
 )
+# They stand on tables alone, and come first: dead_letters counts in dead_letter_history.
 NEW_VIEWS = ("dead_letter_history", "feed_state", "label_catalogue")
 # What stands on report_state has to go before it can be made anew with fewer columns, and come back after.
 ON_REPORT_STATE = ("completeness",)
@@ -50,10 +51,10 @@ def upgrade() -> None:
     _jobs()
     _annotations_and_labels()
     _models()
-    for name, _, version in REPLACED_VIEWS:
-        op.execute(sql(f"{name}_v{version}"))
     for name in NEW_VIEWS:
         op.execute(sql(f"{name}_v1"))
+    for name, _, version in REPLACED_VIEWS:
+        op.execute(sql(f"{name}_v{version}"))
     op.execute(sql("generate_report_labels_v2"))
     op.execute(sql("grants_v2"))
 
@@ -258,10 +259,8 @@ def _models() -> None:
 
 def downgrade() -> None:
     """Back to 0001. What only 0002 can say is lost: dropped dead letters are dead again, new facts are gone."""
-    for name in reversed(NEW_VIEWS):
-        op.execute(f"DROP VIEW {name}")
     # report_labels and the views on current_classification do not depend on any of these.
-    for name in (*ON_REPORT_STATE, *(name for name, _, _ in reversed(REPLACED_VIEWS))):
+    for name in (*ON_REPORT_STATE, *(name for name, _, _ in reversed(REPLACED_VIEWS)), *reversed(NEW_VIEWS)):
         op.execute(f"DROP VIEW {name}")
     op.execute("DROP FUNCTION generate_report_labels(bigint)")
     for column in ("stage_note", "withdrawn_by", "withdrawn_at", "promoted_by", "created_by"):

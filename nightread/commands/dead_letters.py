@@ -149,7 +149,7 @@ def _require_choice(job: Sequence[int] | None, everything: bool, kind: JobKind |
 def _wanted(session: Session, job: Sequence[int] | None, kind: JobKind | None) -> list[int]:
     if job:
         return sorted(set(job))
-    return sorted({one.job for one in dead_letters.letters(session) if kind in {None, one.kind}})
+    return dead_letters.given_up(session, kind)
 
 
 def _say_retried(done: Retried) -> None:

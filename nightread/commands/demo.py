@@ -8,7 +8,7 @@ import typer
 
 from nightread import console, demo, status_screen
 from nightread.commands import status
-from nightread.commands.shared import Home, settings
+from nightread.commands.shared import Home, settings, who
 from nightread.commands.sql import print_answer
 from nightread.house import opened
 from pipeline.names import Role
@@ -47,7 +47,7 @@ def show_demo(home: Home = None) -> None:
     """
     own = demo.settle(settings(home))
     with opened(own) as house:
-        demo.run(house)
+        demo.run(house, by=who())
         console.out.print(status_screen.screen(*status.read(house), zone=own.zone))
         for question, role, query in QUESTIONS:
             console.out.print(f"\n[bold]{question}[/]")

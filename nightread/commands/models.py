@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nightread import console
-from nightread.commands.shared import AsJson, Home, settings, write_json
+from nightread.commands.shared import AsJson, Home, settings, who, write_json
 from nightread.house import opened
 from pipeline import annotation_files
 from pipeline.annotation_files import AnnotationFile
@@ -65,7 +65,7 @@ def train(
 
     with opened(house_settings) as house:
         recipe = training.Recipe(epochs=epochs, seed=seed, learning_rate=learning_rate)
-        made = training.train(house, file, foundation, recipe, promote=promote, label_set_name=label_set)
+        made = training.train(house, file, foundation, recipe, by=who(), promote=promote, label_set_name=label_set)
     console.out.print(
         f"{sum(made.reports.values())} reports, {made.labels} labels; "
         + ", ".join(f"{count} {split}" for split, count in made.reports.items())

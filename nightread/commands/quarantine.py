@@ -1,8 +1,8 @@
 """`quarantine`: what was not taken in; looked through, looked into, released."""
 
 import sys
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
@@ -18,13 +18,16 @@ from nightread.house import House, opened
 from pipeline import identifying, pulls, quarantine
 from pipeline.errors import NightreadError
 from pipeline.feeds.record import Record, Skipped, Unreadable
-from pipeline.quarantine import HeldVersion, Quarantined
+from pipeline.quarantine import Chosen, HeldVersion, Places, Quarantined, Release
 
 app = typer.Typer(
     name="quarantine",
     no_args_is_help=True,
     help="What was not taken in, and why; a release reads a record again and takes it in.",
 )
+
+# Rows of a table, unless somebody asks for more: a feed that was sent in a wrong encoding has them by the thousand.
+LIMIT = 200
 
 
 @app.command(name="list")
@@ -34,21 +37,31 @@ def list_records(
         str | None, typer.Option(help="Only for this reason, or kind of identifying data, e.g. phone-number.")
     ] = None,
     released: Annotated[bool, typer.Option("--all", help="Released ones too.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"No more than so many, the oldest (default: {LIMIT}, with --json all).", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """What is in quarantine: place, reason and kinds; no text is kept of it."""
     house_settings = settings(home)
     with opened(house_settings) as house, house.sessions.begin() as session:
-        records = quarantine.listed(session, feed=feed, reason=reason, released=released)
+        chosen = Chosen(feed, reason, released)
+        counts = quarantine.counted(session, chosen)
+        records = quarantine.listed(session, chosen, limit=limit if as_json else limit or LIMIT)
     if feed is not None and not records:
         pulls.named(house_settings, feed)  # a name that no feed has must not look like a feed without troubles
     if as_json:
         write_json([asdict(record) for record in records])
         return
-    console.out.print(_counts(records), markup=False)
+    console.out.print(_counts(counts), markup=False)
     if records:
         console.out.print(_table(records, house_settings.zone))
+    if more := counts.total() - len(records):
+        console.out.print(f"{more} more are not shown; --limit shows more, --feed and --reason narrow it down.")
 
 
 @app.command()
@@ -62,13 +75,21 @@ def show(
         with house.sessions.begin() as session:
             record = quarantine.found(session, quarantine_id)
             others = quarantine.history(session, record)
+            releases = quarantine.releases(session, record)
             versions = quarantine.versions(session, record)
         if as_json:
-            data = {"history": [asdict(other) for other in others], "held": [asdict(version) for version in versions]}
+            data = {
+                "releases": [asdict(release) for release in releases],
+                "history": [asdict(other) for other in others],
+                "held": [asdict(version) for version in versions],
+            }
             write_json(asdict(record) | data)
             return
         zone = house.settings.zone
         console.out.print(_described(record, zone))
+        former = releases[:-1] if record.released_at is not None else releases
+        for release in former:
+            console.out.print(_released_before(release, zone), markup=False)
         if others:
             console.out.print("\nOf the same report, in quarantine or released:")
             console.out.print(_table(others, zone))
@@ -96,9 +117,10 @@ def release(
         raise typer.BadParameter("say why", param_hint="--note")
     kept = 0
     with opened(settings(home)) as house:
+        places = Places(house.settings)
         for quarantine_id in dict.fromkeys(quarantine_ids):
             try:
-                console.out.print(_release(house, quarantine_id, note.strip()), markup=False, soft_wrap=True)
+                console.out.print(_release(house, places, quarantine_id, note.strip()), markup=False, soft_wrap=True)
             except NightreadError as error:
                 kept += 1
                 console.err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
@@ -106,11 +128,11 @@ def release(
         raise typer.Exit(1)
 
 
-def _release(house: House, quarantine_id: int, note: str) -> str:
+def _release(house: House, places: Places, quarantine_id: int, note: str) -> str:
     with house.sessions.begin() as session:
         record = quarantine.found(session, quarantine_id)
     feed = pulls.named(house.settings, record.feed)
-    item = quarantine.read_again(house.settings, record)  # no transaction waits for a folder far away
+    item = places.read_again(record)  # no transaction waits for a folder far away
     with house.sessions.begin() as session:
         released = quarantine.release(
             session,
@@ -125,12 +147,16 @@ def _release(house: House, quarantine_id: int, note: str) -> str:
     return f"{quarantine_id}: {released.outcome}{became}"
 
 
-def _counts(records: Iterable[Quarantined]) -> str:
+def _counts(counts: Mapping[tuple[str, tuple[str, ...]], int]) -> str:
     """How many for which reason, e.g. "identifying-data 3 (phone-number 2, e-mail 1), broken-json 1"."""
-    reasons = Counter(record.reason for record in records)
+    reasons: Counter[str] = Counter()
+    by_kind: dict[str, Counter[str]] = defaultdict(Counter)
+    for (reason, some), count in counts.items():
+        reasons[reason] += count
+        by_kind[reason].update(dict.fromkeys(some, count))
     parts = []
     for reason, count in reasons.most_common():
-        kinds = Counter(kind for record in records if record.reason == reason for kind in record.kinds)
+        kinds = by_kind[reason]
         named = ", ".join(f"{kind} {times}" for kind, times in kinds.most_common())
         parts.append(f"{reason} {count}" + (f" ({named})" if named else ""))
     return ", ".join(parts) or "Nothing is in quarantine."
@@ -177,6 +203,14 @@ def _described(record: Quarantined, zone: ZoneInfo) -> Table:
     return table
 
 
+def _released_before(release: Release, zone: ZoneInfo) -> str:
+    """A release after which the record was held back anew."""
+    what = f" for {', '.join(release.kinds)}" if release.kinds else ""
+    became = f", report {release.report_id}" if release.report_id else ""
+    said = f"{_time(release.at, zone)}: released{what} by {release.by}: {release.outcome}{became}"
+    return said + (f" – {release.note}" if release.note else "") + "; held back anew since"
+
+
 def _held(version: HeldVersion, zone: ZoneInfo) -> str:
     said = [name for name in ("current", "withdrawn", "flagged") if getattr(version, name)]
     return (
@@ -187,7 +221,7 @@ def _held(version: HeldVersion, zone: ZoneInfo) -> str:
 
 def _show_text(house: House, record: Quarantined) -> None:
     try:
-        item = quarantine.read_again(house.settings, record)
+        item = Places(house.settings).read_again(record)
     except NightreadError as error:
         console.out.print(f"\nIts text cannot be shown: {error}", style="yellow", markup=False)
         return

@@ -53,7 +53,7 @@ def _header(explanation: Explanation, zone: ZoneInfo) -> Iterator[Text]:
     if explanation.flagged:
         yield Text("An amendment could not be taken in: this text may be out of date.", style="yellow")
     if explanation.stale:
-        yield Text("A newer model serves by now; its labels for this report are still to come.", style="yellow")
+        yield Text("A newer model serves by now; its labels for this report have not come.", style="yellow")
     total = len(explanation.findings) + len(explanation.absent)
     yield Text(f"{len(explanation.findings) or 'None'} of {total} findings stated")
 

@@ -104,6 +104,22 @@ def test_importing_again_changes_nothing(house: HouseUnderTest, typed: Typed, fi
     )
 
 
+def test_the_same_labels_with_and_without_a_name_are_one_reading(
+    house: HouseUnderTest, typed: Typed, file: Callable[..., Path]
+) -> None:
+    both = file("both.csv", HEADER, ("r1", "seoul", "A", 1, 0), ("r2", "seoul", "B", 0, 1))
+    done(typed("import", both))
+    said = done(typed("import", file("kim.csv", HEADER, ("r1", "seoul", "A", 1, 0)), "--annotator", "kim"))
+    assert "1 readings are new, 0 replace" in said
+    lee = file("lee.csv", HEADER, ("r1", "seoul", "A", 1, 0), ("r2", "seoul", "B", 1, 1))
+    assert "unknown" not in done(typed("import", lee, "--annotator", "lee")), "nobody can tell whom it would compare"
+    said = done(typed("import", both))
+    assert "0 readings are new, 0 replace" in said
+    readings = house.rows("SELECT annotation_id, annotator FROM annotation_reading ORDER BY 1, imported_at")
+    assert [tuple(row) for row in readings] == [(1, "kim"), (1, "lee"), (2, "unknown"), (2, "lee")]
+    assert standing(house) == [("r1", [1, 0]), ("r2", [0, 1])]
+
+
 def test_an_annotator_may_think_again(house: HouseUnderTest, typed: Typed, file: Callable[..., Path]) -> None:
     done(typed("import", file("a.csv", HEADER, ("r1", "seoul", "A", 1, 0)), "--annotator", "kim"))
     said = done(typed("import", file("b.csv", HEADER, ("r1", "seoul", "A", 0, 0)), "--annotator", "kim"))

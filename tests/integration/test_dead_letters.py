@@ -43,6 +43,21 @@ def work(house: HouseUnderTest, *, poison: set[int] | None = None, kind: JobKind
             jobs.finish(session, held, {})
 
 
+def work_as_a_worker(house: HouseUnderTest) -> None:
+    """Do whatever is ready, as far as its reports still want the labels of the model that serves."""
+    while True:
+        with house.sessions.begin() as session:
+            held = jobs.claim(session, JobKind.LABEL, worker="here:1", terms=TERMS)
+            if held is None:
+                return
+            model = labelling.serving(session)
+            assert model is not None
+            jobs.read_with(session, held, model.id)
+            wanted = findings.texts(session, held.report_ids, model_version_id=model.id)
+            findings.save(session, [Labelled(one, (0.0,) * 18, ()) for one in wanted], model=model)
+            jobs.finish(session, held, {})
+
+
 def letters(house: HouseUnderTest, state: JobState = JobState.DEAD) -> list[DeadLetter]:
     with house.sessions.begin() as session:
         return dead_letters.letters(session, state=state)
@@ -199,6 +214,41 @@ def test_a_dead_pull_is_settled_by_a_later_one_that_went_well(house: HouseUnderT
     assert letters(house)[0].settled
 
 
+def given_up_by_both(house: HouseUnderTest, letter: DeadLetter, serve: Serve) -> int:
+    """Let a second model give up the letter's report as well; the second letter."""
+    serve(artifact="tiny2")
+    work(house, poison={2})
+    (second,) = [one.job for one in letters(house) if one.model == 2]
+    assert second != letter.job
+    return second
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_retry_reopens_what_the_serving_model_gave_up(
+    house: HouseUnderTest, letter: DeadLetter, serve: Serve, dropped: bool
+) -> None:
+    second = given_up_by_both(house, letter, serve)
+    if dropped:
+        drop(house, second)
+    done = retry(house, letter.job)
+    assert sorted((*done.ready, *done.overtaken)) == sorted((letter.job, second))
+    work_as_a_worker(house)
+    assert completeness(house) == {"labelled": 3}
+    assert house.rows("SELECT count(*) FROM report_labels WHERE report_id = 2 AND model_version = 2") == [(1,)]
+
+
+def test_an_open_job_reads_the_report_of_the_letter_that_it_overtook(house: HouseUnderTest, letter: DeadLetter) -> None:
+    with house.sessions.begin() as session:
+        same = text(
+            "INSERT INTO job (kind, key, priority, max_attempts, report_ids) "
+            "SELECT kind, key, priority, 3, report_ids FROM job WHERE id = :id RETURNING id"
+        )
+        other = session.execute(same, {"id": letter.job}).scalar_one()
+    assert retry(house, letter.job) == Retried((), {letter.job: other})
+    work_as_a_worker(house)
+    assert completeness(house) == {"labelled": 3}
+
+
 # --- dropped
 
 
@@ -208,7 +258,7 @@ def test_a_dropped_letter_stays_counted_and_its_model_does_not_get_it_again(
     drop(house, letter.job, note="a scanned page")
     assert letters(house) == []
     (found,) = letters(house, JobState.DROPPED)
-    assert (found.job, found.settled) == (letter.job, True)
+    assert (found.job, found.failures, found.settled) == (letter.job, 5, True)
     assert completeness(house) == {"labelled": 2, "dead": 1}
     with house.sessions.begin() as session:
         assert labelling.reconcile(session, sizes=SIZES) == 0

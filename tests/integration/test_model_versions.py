@@ -10,11 +10,12 @@ from under_test import HouseUnderTest
 
 from models.classifier import Prediction
 from pipeline import jobs, label_sets, labelling, model_history, model_versions
-from pipeline.database import DatabaseFailed
+from pipeline.database import DatabaseFailed, engine
 from pipeline.jobs import Terms
+from pipeline.label_sets import ViewInUse
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion, NotRolledBack, PromotionRefused, RolledBack, UnknownModel
-from pipeline.names import EventKind, JobKind
+from pipeline.names import EventKind, JobKind, Role
 from pipeline.settings import Settings
 from worker import label_reports
 
@@ -272,6 +273,41 @@ def test_the_wide_view_follows_what_serves(house: HouseUnderTest, serve: Serve) 
     assert "lung_nodule" in after
     assert "fracture" not in after
     assert house.rows("SELECT lung_nodule, stale FROM report_labels") == [(False, False)]
+
+
+def test_views_of_the_data_team_are_in_the_way_and_the_error_says_what_to_do(
+    house: HouseUnderTest, serve: Serve
+) -> None:
+    first = serve()
+    owner = engine(house.addresses.database_url(Role.OWNER))
+    with owner.begin() as connection:
+        connection.execute(text("CREATE VIEW nodules AS SELECT report_id FROM report_labels WHERE lung_nodule"))
+    other = candidate(house, labels=["Fracture", "흉수"])
+    with pytest.raises(ViewInUse, match="drop those views, do this again, and then make them anew"):
+        promote(house, other)
+    with house.sessions.begin() as session:
+        serving = labelling.serving(session)
+    assert serving is not None
+    assert serving.id == first, "production stays as it is"
+    with owner.begin() as connection:
+        connection.execute(text("DROP VIEW nodules"))
+    owner.dispose()
+    assert promote(house, other) == first
+
+
+def test_what_the_new_model_gave_up_is_not_still_to_come(house: HouseUnderTest, serve: Serve) -> None:
+    serve()
+    stored(house, ["One.", "Two."])
+    label_all(house)
+    serve(artifact="tiny2")
+    with house.sessions.begin() as session:
+        assert model_history.still_to_come(session) == (0, 2)
+    with house.sessions.begin() as session:
+        session.execute(
+            text("UPDATE job SET state = 'dead', report_ids = '{1}', model_version_id = 2 WHERE state = 'ready'")
+        )
+    with house.sessions.begin() as session:
+        assert model_history.still_to_come(session) == (0, 1)
 
 
 # --- while a job is at work

@@ -17,7 +17,7 @@ from under_test import HouseUnderTest
 
 from pipeline import pulls, quarantine
 from pipeline.names import Role
-from pipeline.quarantine import NotReleased
+from pipeline.quarantine import NotReleased, Places
 from worker import pull_reports
 
 MARKER = "zyxwortmarke"
@@ -62,7 +62,7 @@ def release(house: HouseUnderTest, quarantine_id: int = 1) -> tuple[str, int | N
     settings = house.house.settings
     with house.sessions.begin() as session:
         record = quarantine.found(session, quarantine_id)
-    item = quarantine.read_again(settings, record)
+    item = Places(settings).read_again(record)
     with house.sessions.begin() as session:
         released = quarantine.release(
             session, quarantine_id, item, by="kim@ct", note=WHY, record_numbers=(), sizes=SIZES
@@ -125,7 +125,9 @@ def test_from_quarantine_to_a_label_job(house: HouseUnderTest, folder: Path) -> 
     assert [2] in [row.report_ids for row in house.rows("SELECT report_ids FROM job WHERE kind = 'label'")]
     (fact,) = house.rows("SELECT payload FROM event WHERE kind = 'RecordReleased'")
     by = fact.payload["by"]
-    assert fact.payload == {"quarantine_id": 1, "feed": "main", "by": by, "outcome": "new", "report_id": 2}
+    kinds = ["phone-number", "e-mail"]
+    released = {"by": by, "note": WHY, "kinds": kinds, "outcome": "new", "report_id": 2}
+    assert fact.payload == {"quarantine_id": 1, "feed": "main", **released}
     assert "@" in by
     (row,) = house.rows("SELECT * FROM quarantined_records WHERE quarantine_id = 1", Role.ANALYST)
     assert (row.released_by, row.release_note, row.release_outcome, row.released_report_id) == (by, WHY, "new", 2)
@@ -136,7 +138,9 @@ def test_from_quarantine_to_a_label_job(house: HouseUnderTest, folder: Path) -> 
     assert [(one["id"], one["release_note"]) for one in json.loads(said[-1].stdout)] == [(1, WHY)]
     said.append(house.command("quarantine", "show", "1", "--json"))
     shown = json.loads(said[-1].stdout)
-    assert (shown["kinds"], shown["held"][0]["report_id"]) == (["phone-number", "e-mail"], 2)
+    assert (shown["kinds"], shown["held"][0]["report_id"]) == (kinds, 2)
+    (release_shown,) = shown["releases"]
+    assert {name: release_shown[name] for name in released} == released
 
     assert all(done.returncode == 0 for done in said)
     assert MARKER not in "".join(done.stdout + done.stderr for done in said)
@@ -155,6 +159,19 @@ def test_what_cannot_be_released_does_not_keep_the_others_back(house: HouseUnder
         "error: no record 9 was ever quarantined",
     ]
     assert MARKER not in done.stderr
+
+
+def test_a_long_list_is_cut_and_says_so(house: HouseUnderTest, folder: Path) -> None:
+    pulled(house, folder, b"{broken\n" * 3, fhir("r1", PHONE))
+    said = house.command("quarantine", "list", "--limit", "3", COLUMNS="160").stdout
+    assert said.startswith("broken-json 3, identifying-data 1 (phone-number 1)"), "all of them are counted"
+    assert "a.ndjson:3" in said
+    assert "a.ndjson:4" not in said
+    assert "1 more are not shown" in said
+    assert "not shown" not in house.command("quarantine", "list").stdout
+    assert [one["id"] for one in json.loads(house.command("quarantine", "list", "--json", "--limit", "1").stdout)] == [
+        1
+    ]
 
 
 @pytest.mark.parametrize("note", [(), ("--note", "  ")], ids=["none", "blank"])
@@ -307,6 +324,69 @@ def test_a_line_of_a_csv_feed_is_released_too(house: HouseUnderTest, folder: Pat
     assert rows(house) == [("identifying-data", ["phone-number"], True)]
 
 
+# --- mended at its source
+
+
+BROKEN = {
+    "bad-status": fhir("r1", "A nodule.", status="perhaps"),
+    "missing-id": fhir("r1", "A nodule.").replace(b'"id": "r1"', b'"no": "r1"'),
+    "broken-json": b"{broken\n",
+}
+
+
+@pytest.mark.parametrize("reason", BROKEN)
+@pytest.mark.parametrize("pulled_since", [False, True], ids=["before the pull", "after it"])
+def test_what_was_mended_in_its_place_leaves_quarantine(
+    house: HouseUnderTest, folder: Path, reason: str, pulled_since: bool
+) -> None:
+    pulled(house, folder, BROKEN[reason], fhir("r2", "No nodule."))
+    assert rows(house) == [(reason, [], False)]
+    mended = fhir("r1", "A nodule.", **TUESDAY), fhir("r2", "No nodule.")
+    if pulled_since:
+        assert pulled(house, folder, *mended) == {"new": 1, "unchanged": 1}
+    else:
+        (folder / "a.ndjson").write_bytes(b"".join(mended))
+    assert release(house) == ("unchanged" if pulled_since else "new", 2)
+    assert rows(house) == [(reason, [], True)]
+    assert versions(house) == [(1, "A nodule.", True, False, False)]
+    assert pulled(house, folder, *mended, fhir("r3", "New."))["unchanged"] == 2
+
+
+@pytest.mark.parametrize("pulled_since", [False, True], ids=["before the pull", "after it"])
+def test_a_time_that_was_mended_leaves_quarantine(house: HouseUnderTest, folder: Path, pulled_since: bool) -> None:
+    feed_folder(house, folder, kind="csv", **{"columns.updated_at": "updated"})
+    table = "id,text,updated\nr1,No nodule.,2024-03-04T02:00:00Z\nr2,A nodule.,{}\n"
+    (folder / "a.csv").write_text(table.format("yesterday"))
+    assert pull(house) == {"new": 1, "quarantined": 1}
+    assert rows(house) == [("bad-time", [], False)]
+    (folder / "a.csv").write_text(table.format("2024-03-05T02:00:00Z"))
+    if pulled_since:
+        assert pull(house) == {"new": 1, "unchanged": 1}
+    assert release(house) == ("unchanged" if pulled_since else "new", 2)
+    assert rows(house) == [("bad-time", [], True)]
+    assert versions(house, "r2") == [(1, "A nodule.", True, False, False)]
+
+
+def test_what_was_mended_into_another_report_is_not_released(house: HouseUnderTest, folder: Path) -> None:
+    pulled(house, folder, BROKEN["bad-status"])
+    (folder / "a.ndjson").write_bytes(fhir("r2", "A nodule."))
+    assert "another one has its place" in refused(house)
+
+
+def test_what_was_mended_and_deleted_since_does_not_come_back(house: HouseUnderTest, folder: Path) -> None:
+    pulled(house, folder, BROKEN["broken-json"])
+    pulled(house, folder, fhir("r1", "A nodule."), name="b.ndjson")
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"request": {"method": "DELETE", "url": "DiagnosticReport/r1"}}],
+    }
+    (folder / "deleted").mkdir()
+    (folder / "deleted" / "c.ndjson").write_text(json.dumps(bundle) + "\n")
+    pull(house)
+    (folder / "a.ndjson").write_bytes(fhir("r1", "A nodule, said later.", **TUESDAY))
+    assert release(house) == ("outdated", None)
+
+
 # --- what a release refuses
 
 
@@ -370,7 +450,9 @@ def test_released_and_then_held_back_anew_it_is_in_quarantine_again(house: House
     assert versions(house) == [(1, PHONE, True, False, True)]
     (row,) = house.rows("SELECT released_by, release_note, release_outcome, released_report_id FROM quarantine")
     assert tuple(row) == (None,) * 4
-    assert house.value("SELECT count(*) FROM event WHERE kind = 'RecordReleased'") == 1, "the audit trail keeps it"
+    said = house.command("quarantine", "show", "1", COLUMNS="200").stdout
+    assert "released for phone-number by kim@ct: new, report 1" in said, "the audit trail keeps it"
+    assert WHY in said
     assert release(house) == ("amended", 2)
 
 

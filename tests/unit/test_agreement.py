@@ -114,5 +114,9 @@ def test_every_two_annotators_are_compared_on_what_both_have_read() -> None:
     assert found[0].over_all.agreed == pytest.approx(0.75)
 
 
+def test_labels_without_a_name_are_compared_with_nobody() -> None:
+    assert pairs([[Reading("unknown", (1,)), Reading("kim", (1,))]]) == []
+
+
 def test_a_reading_that_decides_is_compared_with_nobody() -> None:
     assert pairs([[reading("kim", 1), reading("choi", 1, decides=True)]]) == []

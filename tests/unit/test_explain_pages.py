@@ -302,7 +302,7 @@ def test_the_page_says_what_was_found_how_surely_and_by_whom() -> None:
 
 def test_a_stale_or_flagged_report_says_so() -> None:
     made = rendered(explained("Text.", stale=True, flagged=True))
-    assert "A newer model serves by now; its labels for this report are still to come." in made
+    assert "A newer model serves by now; its labels for this report have not come." in made
     assert "the text below may be out of date" in made
 
 
