@@ -12,19 +12,23 @@ from models.errors import ModelError
 from nightread import console
 from nightread.commands import (
     annotations,
+    corpus,
     dead_letters,
     demo,
     explain,
     feeds,
     labels,
     models,
+    pretrain,
     quarantine,
     registry,
     reports,
     running,
     schedules,
+    similarity,
     sql,
     status,
+    vocabulary,
 )
 from nightread.commands.shared import Home
 from pipeline.errors import NightreadError
@@ -53,6 +57,10 @@ for group in (
     labels.app,
     models.app,
     registry.app,
+    corpus.app,
+    vocabulary.app,
+    pretrain.app,
+    similarity.app,
     dead_letters.app,
 ):
     app.add_typer(group)

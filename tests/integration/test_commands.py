@@ -64,7 +64,7 @@ def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 COMMANDS = (
     *("demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql", "schedules", "pause", "resume"),
-    *("explain", "feeds"),
+    *("explain", "feeds", "pretrain", "similarity"),
 )
 GROUPS = {
     "feeds": ("check",),
@@ -72,6 +72,8 @@ GROUPS = {
     "annotations": ("import", "agreement", "list", "export"),
     "labels": ("import", "list", "show", "export"),
     "models": ("list", "show", "promote", "rollback", "thresholds", "verify"),
+    "corpus": ("add", "list"),
+    "vocabulary": ("build",),
     "dead-letters": ("list", "show", "retry", "drop"),
 }
 

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from models.encoder import new_encoder
 from models.errors import FoundationError, ModelError
 from models.foundations import load_tokenizer, save_tokenizer
-from models.vocabulary import train_wordpiece
+from models.vocabulary import VocabularyError, build, train_wordpiece
 
 TEXTS = ["폐렴 소견이 있습니다. Pleural effusion, 12 mm nodule.", "폐렴 의심됨. PLEURAL thickening 3.5cm"] * 20
 
@@ -94,3 +94,72 @@ def test_a_width_that_heads_do_not_divide_is_refused(trained: PreTrainedTokenize
     with pytest.raises(ModelError, match="heads"):
         new_encoder(tmp_path / "foundation", trained, width=100, heads=3)
     assert not (tmp_path / "foundation").exists()
+
+
+def test_measures_are_cut_into_numbers_and_units() -> None:
+    plain = train_wordpiece(["흉수 없음. no effusion"] * 20, size=400)
+    assert plain.tokenize("3.5cm") == ["3", ".", "5", "cm"]
+    assert plain.tokenize("1.2 x 0.8 ㎝") == ["1", ".", "2", "x", "0", ".", "8", "cm"]
+
+
+def words_of(alphabet: str, count: int) -> list[str]:
+    return [first + second + third for first in alphabet for second in alphabet for third in alphabet][:count]
+
+
+ENGLISH, KOREAN = words_of("abcdefgh", 400), words_of("가나다라마바사아", 400)
+
+
+def test_a_vocabulary_is_balanced_however_little_korean_there_is() -> None:
+    texts = [f"{word} " * 10 * (2 + rank) for rank, word in enumerate(ENGLISH)]
+    texts += [f"{word} " * (2 + rank) for rank, word in enumerate(KOREAN)]
+    built, unbalanced = build(texts, 700), train_wordpiece(texts, 700)
+    assert built.korean == pytest.approx(1 / 11)
+    assert built.words == 11 * sum(range(2, 402))
+
+    def whole(tokenizer: PreTrainedTokenizerFast, words: list[str]) -> int:
+        return sum(len(tokenizer.tokenize(word)) == 1 for word in words)
+
+    assert len(built.tokenizer) == 700
+    assert whole(unbalanced, KOREAN) < whole(unbalanced, ENGLISH) / 5
+    assert whole(built.tokenizer, KOREAN) == pytest.approx(whole(built.tokenizer, ENGLISH), rel=0.2)
+
+
+def test_a_corpus_in_one_language_is_told() -> None:
+    both = [f"{word} " * 5 for word in ENGLISH + KOREAN]
+    assert not build(both, 400).one_sided
+    alone = build(both[:400], 400)
+    assert alone.one_sided
+    assert (alone.korean, alone.english) == (0, 1)
+
+
+def test_a_vocabulary_larger_than_the_corpus_supports_is_refused_with_the_size_that_would_do() -> None:
+    with pytest.raises(VocabularyError, match=r"only ([\d,]+) pieces .* not 5,000; .* --size \d+") as refused:
+        build(TEXTS, 5_000)
+    size = int(str(refused.value).rpartition(" ")[2])
+    assert len(build(TEXTS, size).tokenizer) == size
+
+
+def test_words_that_stand_once_make_no_pieces() -> None:
+    with pytest.raises(VocabularyError, match="supports only"):
+        build([" ".join(ENGLISH)], 900)
+
+
+def test_a_size_without_room_for_the_letters_is_refused() -> None:
+    with pytest.raises(VocabularyError, match="no room for the letters"):
+        build(TEXTS, 50)
+
+
+def test_a_corpus_without_words_is_refused() -> None:
+    with pytest.raises(VocabularyError, match="no word"):
+        build(["12 345", "肺炎"], 400)
+
+
+def test_a_built_vocabulary_is_read_the_same_by_transformers(tmp_path: Path) -> None:
+    built = build(TEXTS, 200).tokenizer
+    save_tokenizer(built, tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    assert isinstance(theirs, PreTrainedTokenizerFast)
+    for text in [*TEXTS[:2], unicodedata.normalize("NFD", "폐렴이 의심됨"), "1.2 x 0.8 ㎝", "CT상 GGO", "肺炎 é"]:
+        assert encoded(theirs, text) == encoded(built, text)
+        assert theirs(text)["input_ids"] == built(text)["input_ids"]
+    assert theirs.all_special_ids == built.all_special_ids

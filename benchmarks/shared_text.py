@@ -1,0 +1,59 @@
+"""The text under ../shared/data that benchmarks of language models read, cleaned, with one document in ten held out."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from models.corpus_text import Cleaner
+from nightread.made_up.reports import Style, reports
+
+HELD_OUT = 10
+
+
+class Split(NamedTuple):
+    """Documents to learn from, and others to judge on."""
+
+    train: list[str]
+    held_out: list[str]
+
+
+def read(data: Path) -> dict[str, Split]:
+    """Real text by what it is: `Korean`, `English` (both general), `CT reports` and `X-ray sentences` (English)."""
+    text = data / "text"
+    xnli = [column for row in _table(text / "ko" / "xnli-dev.ko.tsv", "\t") for column in row.values()]
+    return {
+        "Korean": _split([*_lines(text, "ko-en/*.ko", "ko/ko_1k_test_query_with_context.txt"), *xnli]),
+        "English": _split(_lines(text, "en/*.txt", "ko-en/*.en", "ko/en_1k_test_query_with_context.txt")),
+        "CT reports": _split(row["report_text"] for row in _table(data / "chest-ct-reports" / "reports.csv", ",")),
+        "X-ray sentences": _split(
+            row["Sentence"] for row in _table(data / "radiology-sentences" / "openi_filename_section_sent.csv", ",")
+        ),
+    }
+
+
+def made_up(count: int, *, seed: int, style: Style = Style.MIXED) -> list[str]:
+    """Made-up reports of one style."""
+    return [report.text for report in reports(count, seed=seed, styles={style: 1.0})]
+
+
+def _split(documents: Iterable[str]) -> Split:
+    split = Split([], [])
+    cleaner = Cleaner()
+    for text in map(cleaner.clean, documents):
+        if text is not None:
+            (split.held_out if crc32(text.encode()) % HELD_OUT == 0 else split.train).append(text)
+    return split
+
+
+def _lines(folder: Path, *patterns: str) -> Iterator[str]:
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            yield from path.read_text(encoding="utf-8").splitlines()
+
+
+def _table(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8", newline="") as stream:
+        yield from csv.DictReader(stream, delimiter=delimiter, quoting=quoting)
