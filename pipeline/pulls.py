@@ -52,7 +52,7 @@ def ask(
 ) -> int | None:
     """Enqueue a pull, `scheduled_at` if it is a night's; None if one is open already, which will do as well.
 
-    The open one waits no longer, and becomes the night's.
+    The open one waits no longer, and becomes the night's unless it is an earlier night's already.
     """
     register(session, name, feed)
     key = schedules.pull(name)
@@ -61,5 +61,6 @@ def ask(
         jobs.wake(session, JobKind.PULL)  # whoever asks may have mended what it waits for
         if scheduled_at is not None:
             still_open = Job.state.in_([JobState.READY, JobState.RUNNING])
-            session.execute(update(Job).where(Job.key == key, still_open).values(scheduled_at=scheduled_at))
+            own = Job.scheduled_at.is_(None)  # what is open since an earlier night stays that night's
+            session.execute(update(Job).where(Job.key == key, still_open, own).values(scheduled_at=scheduled_at))
     return job_id

@@ -172,6 +172,7 @@ def verdict(*, state: str, waits: bool, pending: int, failed: int, brought_nothi
 ALERTS = {
     "failed": "its last pull failed and was given up; see `nightread dead-letters list`",
     "waiting": "its last pull waits for its environment",
+    "stuck": "a pull has been open for more than a day: does an intake worker run, can the folder be read?",
 }
 
 
@@ -184,13 +185,10 @@ def alerts(now: Status, disk: Disk, *, missed: Sequence[Missed], fullest: float)
     ]
     for feed in now.feeds:
         if feed.alert == "brought-nothing":
-            nights = feed.nights_without_reports
-            found.append(
-                f"feed {feed.feed} brought nothing for {nights} night{'s' if nights > 1 else ''}: "
-                "does the hospital's export still run?"
-            )
+            found.append(_brought_nothing(feed, now.runs))
         elif feed.alert is not None:
             found.append(f"feed {feed.feed}: {ALERTS[feed.alert]}")
+    found += [f"jobs wait: {reason}" for reason in now.waiting if now.model is not None]
     if now.dead_letters:
         found.append(f"{_jobs(now.dead_letters)} given up: `nightread dead-letters list` says why")
     if now.model is None and now.pending:
@@ -198,6 +196,17 @@ def alerts(now: Status, disk: Disk, *, missed: Sequence[Missed], fullest: float)
     if disk.used_share >= fullest:
         found.append(f"the disk is {disk.used_share:.0%} full: make room before the next night")
     return found
+
+
+def _brought_nothing(feed: FeedState, runs: Sequence[Run]) -> str:
+    nights = feed.nights_without_reports
+    said = f"feed {feed.feed} brought nothing for {nights} night{'s' if nights > 1 else ''}: "
+    counts = next((run.counts for run in runs if run.feed == feed.feed), {})
+    left_out = {what: counts[what] for what in ("quarantined", "skipped") if counts.get(what)}
+    if left_out:
+        listed = " and ".join(f"{count} {what}" for what, count in left_out.items())
+        return f"{said}of its last records {listed}; `nightread feeds check {feed.feed}` says why"
+    return f"{said}does the hospital's export still run?"
 
 
 def _jobs(count: int) -> str:

@@ -16,6 +16,7 @@ SELECT f.name AS feed,
            WHEN paused.since IS NOT NULL THEN NULL
            WHEN last.state = 'dead' THEN 'failed'
            WHEN last.state = 'ready' AND last.waits > 0 THEN 'waiting'
+           WHEN last.state IN ('ready', 'running') AND last.created_at < now() - interval '1 day' THEN 'stuck'
            WHEN quiet.nights > f.quiet_nights THEN 'brought-nothing'
        END AS alert,
        last.error,
@@ -27,7 +28,7 @@ LEFT JOIN LATERAL (
     WHERE p.resumed_at IS NULL AND p.schedule IN ('*', 'pull:' || f.name)
 ) paused ON true
 LEFT JOIN LATERAL (
-    SELECT j.id, j.state, j.claimed_at, j.waits, j.error FROM job j
+    SELECT j.id, j.state, j.created_at, j.claimed_at, j.waits, j.error FROM job j
     WHERE j.kind = 'pull' AND j.feed = f.name ORDER BY j.id DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
@@ -58,7 +59,7 @@ COMMENT ON COLUMN feed_state.last_done_at IS 'When a pull last ended well.';
 COMMENT ON COLUMN feed_state.last_brought_at IS 'When a pull last stored or withdrew a report.';
 COMMENT ON COLUMN feed_state.nights_without_reports IS 'Scheduled pulls since then that brought nothing.';
 COMMENT ON COLUMN feed_state.quiet_nights_allowed IS 'How many of those the settings allow.';
-COMMENT ON COLUMN feed_state.alert IS 'failed, waiting or brought-nothing; null if all is well or it is paused.';
+COMMENT ON COLUMN feed_state.alert IS 'failed, waiting, stuck (open for a day) or brought-nothing; null if all is well or it is paused.';
 COMMENT ON COLUMN feed_state.error IS 'Last failure of the newest pull, if any.';
 COMMENT ON COLUMN feed_state.quarantined IS 'Records in quarantine.';
 COMMENT ON COLUMN feed_state.skipped IS 'Records skipped so far.';

@@ -22,7 +22,10 @@ SELECT j.id AS run,
        night.failed,
        night.pending,
        night.labelled_at,
-       extract(epoch FROM greatest(night.labelled_at, j.finished_at) - j.claimed_at) AS night_seconds,
+       -- A later attempt moves claimed_at; what an earlier one stored tells when the run began.
+       CASE WHEN j.finished_at IS NOT NULL THEN
+           extract(epoch FROM greatest(night.labelled_at, j.finished_at) - least(night.received_at, j.claimed_at))
+       END AS night_seconds,
        j.state = 'done' AND brought.received + coalesce((j.outcome ->> 'withdrawn')::bigint, 0) = 0 AS brought_nothing
 FROM job j
 CROSS JOIN LATERAL (
@@ -34,7 +37,8 @@ CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE one.labelled_at IS NOT NULL) AS labelled,
            count(*) FILTER (WHERE one.labelled_at IS NULL AND s.state = 'dead') AS failed,
            count(*) FILTER (WHERE one.labelled_at IS NULL AND s.state = 'pending') AS pending,
-           max(one.labelled_at) AS labelled_at
+           max(one.labelled_at) AS labelled_at,
+           min(r.received_at) AS received_at
     FROM report r
     LEFT JOIN report_state s ON s.report_id = r.id
     CROSS JOIN LATERAL (SELECT min(c.classified_at) AS labelled_at FROM classification c WHERE c.report_id = r.id) one
@@ -45,11 +49,11 @@ WHERE j.kind = 'pull';
 
 COMMENT ON VIEW run_summary IS 'One row per pull: when, how it ended, what it brought, and how much of that is labelled.';
 COMMENT ON COLUMN run_summary.state IS 'ready, running, done, dead or dropped.';
-COMMENT ON COLUMN run_summary.scheduled_at IS 'Scheduled time that it served; null if somebody asked for it.';
+COMMENT ON COLUMN run_summary.scheduled_at IS 'Scheduled time that it served, the first if several fell due before it ended; null if somebody asked for it.';
 COMMENT ON COLUMN run_summary.received IS 'Report versions it stored to be labelled: new, amended and reinstated.';
 COMMENT ON COLUMN run_summary.labelled IS 'How many of them have been labelled.';
 COMMENT ON COLUMN run_summary.failed IS 'How many of them were given up; see dead_letters.';
 COMMENT ON COLUMN run_summary.pending IS 'How many of them are still to be labelled.';
 COMMENT ON COLUMN run_summary.labelled_at IS 'When the last of them was labelled.';
-COMMENT ON COLUMN run_summary.night_seconds IS 'From its start to the last label.';
+COMMENT ON COLUMN run_summary.night_seconds IS 'From its start to the last label so far; null until the pull has ended.';
 COMMENT ON COLUMN run_summary.brought_nothing IS 'Whether it is done and neither stored nor withdrew a report.';

@@ -63,9 +63,8 @@ def pause(
 @app.command()
 def resume(feed: Feed = None, home: Home = None) -> None:
     """End a feed's pause, or without a name every pause."""
-    house_settings = settings(home)
-    name = _schedule(house_settings, feed)
-    with opened(house_settings) as house, house.sessions.begin() as session:
+    name = schedules.ALL if feed is None else schedules.pull(feed)  # a feed that is gone may be resumed, too
+    with opened(settings(home)) as house, house.sessions.begin() as session:
         ended = schedules.resume(session, name, by=who(), sizes=house.sizes)
         still = schedules.paused(name, schedules.pauses(session))
     console.out.print(

@@ -32,6 +32,9 @@ class Reading(StrEnum):
 ROLES = {Reading.ANALYST: Role.ANALYST, Reading.READER: Role.READER}
 
 
+# Classes of SQLSTATE whose messages quote values, which may be report text: data exceptions, and RAISE.
+QUOTES_VALUES = ("22", "P0")
+
 VIEWS = """
 SELECT c.relname AS view, obj_description(c.oid) AS about, a.attname AS "column",
        format_type(a.atttypid, a.atttypmod) AS type, col_description(c.oid, a.attnum) AS meaning
@@ -142,6 +145,8 @@ def _ask(url: str, role: Role, query: str) -> tuple[list[str], list[tuple[object
     except psycopg2.Error as error:
         # To the terminal that asked, and nowhere else; the details, which may quote rows, are left out.
         said = error.diag.message_primary or "the connection was lost"
+        if (error.pgcode or "").startswith(QUOTES_VALUES):
+            said = "a value in the data does not fit what the query does with it"
         raise QueryFailed(f"{said} (SQLSTATE {error.pgcode or 'unknown'})") from None
     finally:
         pooled.close()

@@ -1,7 +1,7 @@
 """`status`: one screen that says whether last night worked and what wants a look."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -50,6 +50,8 @@ def read(house: House) -> tuple[Status, Disk, list[str]]:
         now = status.read(session)
         disk = status.disk(session, house.settings)
         served = clock.standing(session, house.settings, now=datetime.now(UTC))
+    # A feed that was taken out of the settings has nothing more to bring.
+    now = replace(now, feeds=[feed for feed in now.feeds if feed.feed in house.settings.feeds])
     zone = house.settings.zone
     missed = [Missed(one.schedule.name, one.missed.astimezone(zone)) for one in served if one.missed is not None]
     return now, disk, status.alerts(now, disk, missed=missed, fullest=house.settings.fullest_disk)

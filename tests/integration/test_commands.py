@@ -167,7 +167,7 @@ def test_status_for_people(house: HouseUnderTest, serve: Serve, typed: Typed) ->
     plain = " ".join(said.out.split())
     assert "Model version 1 (tiny), 18 labels" in plain
     assert "waiting: no folder [/mnt/x]" in plain
-    assert "Look at feed main: its last pull waits" in plain
+    assert "Look at jobs wait: no folder [/mnt/x]" in plain
     assert "none serves" not in plain
     assert len(said.out.splitlines()) <= 24, "one screen"
 
@@ -269,6 +269,14 @@ def test_every_view_and_column_is_listed_with_its_comment(house: HouseUnderTest,
     for_people = typed("sql", "--views").out
     assert "report_labels: One row per current labelled report" in " ".join(for_people.split())
     assert "Whether a newer model serves" in " ".join(for_people.split())
+
+
+def test_an_error_quotes_no_value(house: HouseUnderTest, typed: Typed) -> None:
+    stored(house, ["marker-word-17"])
+    said = typed("sql", "--role", "reader", "SELECT text::int FROM report_texts")
+    assert said.code == 1
+    assert "SQLSTATE 22P02" in said.plain_err
+    assert "marker-word-17" not in said.err + said.out
 
 
 def test_square_brackets_are_data(house: HouseUnderTest, typed: Typed) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from given import feed_folder, fhir
+from sqlalchemy import text
 from under_test import HouseUnderTest
 
 from pipeline import schedules, status
@@ -183,6 +184,12 @@ def test_a_pull_that_is_still_open_becomes_the_night_s(house: HouseUnderTest, tm
     assert house.command("pull").returncode == 0
     assert tick(house, NIGHT) == ["pull:main"]
     assert [row.scheduled_at for row in house.rows("SELECT scheduled_at FROM run_summary")] == [NIGHT]
+    assert "pull:main" in tick(house, NIGHT + DAY)
+    assert [row.scheduled_at for row in house.rows("SELECT scheduled_at FROM run_summary")] == [NIGHT]
+    assert alert(house) is None
+    with house.sessions.begin() as session:
+        session.execute(text("UPDATE job SET created_at = now() - interval '2 days' WHERE kind = 'pull'"))
+    assert alert(house) == "stuck"
 
 
 def test_a_night_that_no_clock_served_is_missed(house: HouseUnderTest, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.status import Disk, FeedState, Missed, Model, Status, Verdict, alerts, verdict
+from pipeline.status import Disk, FeedState, Missed, Model, Run, Status, Verdict, alerts, verdict
 
 ROOMY = Disk(total=100, free=60, database=1, models=1)
 FEED = FeedState("main", None, None, None, 0, None)
@@ -46,6 +46,8 @@ def test_nothing_wants_a_look_where_all_is_well() -> None:
         (replace(WELL, feeds=[replace(FEED, alert="brought-nothing", nights_without_reports=2)]), "for 2 nights"),
         (replace(WELL, feeds=[replace(FEED, alert="failed")]), "dead-letters list"),
         (replace(WELL, feeds=[replace(FEED, alert="waiting")]), "waits"),
+        (replace(WELL, feeds=[replace(FEED, alert="stuck")]), "open for more than a day"),
+        (replace(WELL, waiting=["the artifact x is gone"]), "jobs wait: the artifact x is gone"),
         (replace(WELL, dead_letters=1), "one job was given up"),
         (replace(WELL, model=None, pending=1), "no model serves"),
     ],
@@ -66,3 +68,13 @@ def test_a_full_disk_and_a_missed_night_want_a_look() -> None:
     assert "pull:main was due at 2026-11-22 01:00 UTC" in first
     assert "90% full" in last
     assert alerts(WELL, full, missed=(), fullest=0.95) == []
+
+
+def test_a_night_whose_records_were_all_held_back_points_to_them() -> None:
+    moment = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    counts = {"quarantined": 500}
+    run = Run("main", "done", moment, moment, moment, moment, counts, 0, 0, 0, 0, 1.0, Verdict.NOTHING, None)
+    quiet = replace(FEED, alert="brought-nothing", nights_without_reports=1)
+    (alert,) = alerts(replace(WELL, feeds=[quiet], runs=[run]), ROOMY, missed=(), fullest=0.9)
+    assert "500 quarantined" in alert
+    assert "feeds check main" in alert
