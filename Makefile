@@ -7,7 +7,7 @@ BIN := .venv/bin
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: .venv/installed ## the whole job on a made-up feed (about two minutes, the second time seconds)
+demo: .venv/installed ## the whole job on a made-up feed (two to three minutes, the second time seconds)
 	$(BIN)/nightread demo
 
 test: .venv/installed-test lint types imports check-tests ## everything that CI checks
