@@ -20,6 +20,26 @@ err = Console(stderr=True, highlight=False)
 
 SECONDS_BETWEEN_LINES = 5.0
 
+# What a terminal takes for orders, and what turns the direction of writing; line breaks and tabs are all a text may do.
+_ORDERS: dict[int, str] = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\t\n"
+} | {ord("\r"): ""}
+
+
+def may_show_texts() -> bool:
+    """Whether report text may be printed: to people at a terminal, and nowhere else.
+
+    The stream itself is asked: FORCE_COLOR makes a terminal of any file in rich's eyes.
+    """
+    return sys.stdout.isatty()
+
+
+def harmless(text: str) -> str:
+    """A text from outside whose control characters can do nothing to a terminal."""
+    return text.translate(_ORDERS)
+
 
 class Tracker:
     """Shows how far something long has come; `total` may be learnt late, `note` says what cannot be counted."""

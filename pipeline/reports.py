@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,56 +10,15 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import events, identifying, intake
+from pipeline import events, intake
+from pipeline.chunk_plan import NewVersion, Plan, SetAside, Standing, take
 from pipeline.database import insert_by_copy
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
-from pipeline.identifying import Identifier
 from pipeline.intake import Current, Decision, Outcome
 from pipeline.labelling import JobSizes
 from pipeline.language import language
+from pipeline.settings import FeedSettings
 from pipeline.tables import Feed, Quarantine, Report, SkippedCount
-
-
-@dataclass
-class _Standing:
-    """A report as it stands while its chunk is gone through; `row` is its new version, if it gets one."""
-
-    current: Current | None = None
-    in_quarantine: bool = False
-    report_id: int | None = None
-    row: "_NewVersion | None" = None
-    withdraw: bool = False
-    flag: bool | None = None
-    touched_at: datetime | None = None
-
-
-@dataclass
-class _NewVersion:
-    record: Record
-    version: int
-    content_hash: str
-    is_current: bool = True
-    withdrawn: bool = False
-    flagged: bool = False
-
-
-@dataclass(frozen=True)
-class _SetAside:
-    item: Record | Unreadable
-    reason: str
-    kinds: tuple[str, ...] = ()
-
-
-@dataclass
-class _Plan:
-    """What a chunk comes to, before anything is written."""
-
-    standing: dict[str, _Standing]
-    rows: list[_NewVersion] = field(default_factory=list)
-    superseded: list[int] = field(default_factory=list)
-    quarantined: list[_SetAside] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 def store(
@@ -78,7 +36,9 @@ def store(
     `job_id` is the pull that brought it; `record_numbers` are the patterns of the hospital's own record numbers.
     """
     lock(session, feed)
-    plan = _plan(items, _standing(session, feed, items), record_numbers=record_numbers)
+    plan = Plan(standing(session, feed, items, lock=True))
+    for item in items:
+        take(plan, item, record_numbers=record_numbers)
     _write(session, feed, plan, sizes=sizes, job_id=job_id)
     feed.cursor, feed.updated_at = cursor, func.now()
     return plan.outcomes
@@ -99,14 +59,14 @@ def store_released(
     is `QUARANTINED` still: nothing is written then.
     """
     lock(session, feed)
-    plan = _plan([record], _standing(session, feed, [record]), record_numbers=record_numbers, waived=waived)
-    (outcome,) = map(Outcome, plan.outcomes)
-    if plan.quarantined:
-        return Decision(outcome, plan.quarantined[0].reason, plan.quarantined[0].kinds), None
+    plan = Plan(standing(session, feed, [record], lock=True))
+    decision = take(plan, record, record_numbers=record_numbers, waived=waived)
+    if decision.outcome is Outcome.QUARANTINED:
+        return decision, None
     stored = _write(session, feed, plan, sizes=sizes)
-    if outcome is Outcome.UNCHANGED:
-        return Decision(outcome), plan.standing[record.source_id].report_id
-    return Decision(outcome), stored[0] if outcome in intake.STORED else None
+    if decision.outcome is Outcome.UNCHANGED:
+        return decision, plan.standing[record.source_id].report_id
+    return decision, stored[0] if decision.outcome in intake.STORED else None
 
 
 def lock(session: Session, feed: Feed) -> None:
@@ -124,7 +84,7 @@ def record_hash(item: Record | Unreadable) -> str:
     return hashlib.sha256(f"{item.place}\x1f{item.source_id}\x1f{item.updated_at}".encode()).hexdigest()
 
 
-def _write(session: Session, feed: Feed, plan: _Plan, *, sizes: JobSizes, job_id: int | None = None) -> Sequence[int]:
+def _write(session: Session, feed: Feed, plan: Plan, *, sizes: JobSizes, job_id: int | None = None) -> Sequence[int]:
     """Write what a chunk came to, with its facts and their jobs; the report versions to be labelled."""
     now = session.scalars(select(func.now())).one()  # one clock for all machines, the quarantine's too
     _retire(session, plan, now)
@@ -140,9 +100,12 @@ def _write(session: Session, feed: Feed, plan: _Plan, *, sizes: JobSizes, job_id
     return received
 
 
-def _standing(session: Session, feed: Feed, items: Iterable[Item]) -> dict[str, _Standing]:
+def standing(
+    session: Session, source: Feed | FeedSettings, items: Iterable[Item], *, lock: bool
+) -> dict[str, Standing]:
+    """What we hold of the reports that `items` name, by source id; locked until the caller commits, if asked."""
     ids = {item.source_id for item in items if not isinstance(item, Skipped) and item.source_id is not None}
-    rows = session.execute(
+    held = (
         select(
             Report.id,
             Report.source_id,
@@ -152,26 +115,27 @@ def _standing(session: Session, feed: Feed, items: Iterable[Item]) -> dict[str, 
             Report.withdrawn_at.is_not(None).label("withdrawn"),
         )
         .where(
-            Report.site == feed.site,
-            Report.source_system == feed.source_system,
+            Report.site == source.site,
+            Report.source_system == source.source_system,
             Report.source_id.in_(ids),
             Report.is_current,
         )
         .order_by(Report.id)  # everyone locks reports in this order
-        .with_for_update()
     )
-    standing = {source_id: _Standing() for source_id in ids}
-    for row in rows:
+    found = {source_id: Standing() for source_id in ids}
+    for row in session.execute(held.with_for_update() if lock else held):
         current = Current(row.version, row.content_hash, row.source_updated_at, row.withdrawn)
-        standing[row.source_id] = _Standing(current=current, report_id=row.id)
-    _note_quarantined(session, feed, items, standing)
-    return standing
+        found[row.source_id] = Standing(current=current, report_id=row.id)
+    _note_quarantined(session, source, items, found)
+    return found
 
 
-def _note_quarantined(session: Session, feed: Feed, items: Iterable[Item], standing: dict[str, _Standing]) -> None:
+def _note_quarantined(
+    session: Session, source: Feed | FeedSettings, items: Iterable[Item], found: dict[str, Standing]
+) -> None:
     """Note which reports that are withdrawn now, and that we do not hold, have records in quarantine."""
     gone = {item.source_id for item in items if isinstance(item, Record) and item.withdrawn}
-    unknown = {source_id: standing[source_id] for source_id in gone if standing[source_id].current is None}
+    unknown = {source_id: found[source_id] for source_id in gone if found[source_id].current is None}
     if not unknown:
         return
     held_back = set(
@@ -179,8 +143,8 @@ def _note_quarantined(session: Session, feed: Feed, items: Iterable[Item], stand
             select(Quarantine.source_id)
             .join(Feed, Feed.name == Quarantine.feed)
             .where(
-                Feed.site == feed.site,
-                Feed.source_system == feed.source_system,
+                Feed.site == source.site,
+                Feed.source_system == source.source_system,
                 Quarantine.source_id.in_(unknown),
                 Quarantine.released_at.is_(None),
             )
@@ -190,116 +154,7 @@ def _note_quarantined(session: Session, feed: Feed, items: Iterable[Item], stand
         here.in_quarantine = source_id in held_back
 
 
-def _plan(
-    items: Sequence[Item],
-    standing: dict[str, _Standing],
-    *,
-    record_numbers: Sequence[str],
-    waived: Collection[str] = (),
-) -> _Plan:
-    plan = _Plan(standing)
-    for item in items:
-        match item:
-            case Skipped():
-                plan.skipped[item.reason] += 1
-                plan.outcomes[Outcome.SKIPPED] += 1
-            case Unreadable():
-                _set_aside(plan, item, item.reason)
-            case Record():
-                new_hash = intake.content_hash(item)
-                here = standing[item.source_id]
-                decision = intake.decide(
-                    item,
-                    new_hash=new_hash,
-                    current=here.current,
-                    identifiers=_identifiers(item, record_numbers, waived),
-                    in_quarantine=here.in_quarantine,
-                )
-                _apply(plan, item, decision, new_hash)
-    return plan
-
-
-def _identifiers(record: Record, record_numbers: Sequence[str], waived: Collection[str]) -> tuple[Identifier, ...]:
-    if record.text is None:
-        return ()
-    found = identifying.kinds_in_record(
-        text=record.text, patient=record.patient, accession=record.accession, record_numbers=record_numbers
-    )
-    return tuple(kind for kind in found if kind not in waived)
-
-
-def _apply(plan: _Plan, record: Record, decision: Decision, new_hash: str) -> None:
-    here = plan.standing[record.source_id]
-    match decision.outcome:
-        case Outcome.QUARANTINED:
-            _set_aside(plan, record, decision.reason or "", decision.kinds)
-            return
-        case Outcome.SKIPPED:
-            plan.skipped[decision.reason or ""] += 1
-        case Outcome.UNCHANGED:
-            if _is_later(record.updated_at, here):
-                _flag(here, False)
-            _touch(here, record.updated_at)
-        case Outcome.WITHDRAWN if here.current is not None:
-            here.withdraw = here.row is None
-            if here.row is not None:
-                here.row.withdrawn = True
-            here.current = replace(here.current, withdrawn=True)
-            _touch(here, record.updated_at)
-        case Outcome.NEW | Outcome.AMENDED | Outcome.REINSTATED | Outcome.WITHDRAWN:
-            _supersede(plan, here, record, new_hash)
-    plan.outcomes[decision.outcome] += 1
-
-
-def _supersede(plan: _Plan, here: _Standing, record: Record, new_hash: str) -> None:
-    if here.row is not None:
-        here.row.is_current = False
-    elif here.report_id is not None:
-        plan.superseded.append(here.report_id)
-    version = here.current.version + 1 if here.current else 1
-    here.row = _NewVersion(record, version, new_hash, withdrawn=record.withdrawn)
-    here.current = Current(version, new_hash, record.updated_at, record.withdrawn)
-    plan.rows.append(here.row)
-
-
-def _set_aside(plan: _Plan, item: Record | Unreadable, reason: str, kinds: tuple[str, ...] = ()) -> None:
-    plan.quarantined.append(_SetAside(item, reason, kinds))
-    plan.outcomes[Outcome.QUARANTINED] += 1
-    here = plan.standing.get(item.source_id) if item.source_id is not None else None
-    if here is None:
-        return
-    here.in_quarantine = True
-    if here.current is None:
-        return
-    held = here.current.source_updated_at
-    if item.updated_at is None or held is None or item.updated_at >= held:
-        _flag(here, True)  # an amendment we could not take: the version that stands may be out of date
-
-
-def _flag(here: _Standing, flagged: bool) -> None:
-    if here.row is not None:
-        here.row.flagged = flagged
-    else:
-        here.flag = flagged
-
-
-def _is_later(updated_at: datetime | None, here: _Standing) -> bool:
-    """Whether the source said the same again after what we could not take, rather than a file being read again."""
-    held = here.current.source_updated_at if here.current else None
-    return updated_at is None or held is None or updated_at > held
-
-
-def _touch(here: _Standing, updated_at: datetime | None) -> None:
-    """Remember that the source said the same again later, so that what it said before stays outdated."""
-    if updated_at is None or here.current is None:
-        return
-    here.current = replace(here.current, source_updated_at=updated_at)
-    here.touched_at = updated_at
-    if here.row is not None:
-        here.row.record = replace(here.row.record, updated_at=updated_at)
-
-
-def _retire(session: Session, plan: _Plan, now: datetime) -> None:
+def _retire(session: Session, plan: Plan, now: datetime) -> None:
     kept = {one.report_id: one for one in plan.standing.values() if one.report_id is not None}
     changes: list[tuple[dict[str, Any], list[int]]] = [
         ({"is_current": False}, plan.superseded),
@@ -327,7 +182,7 @@ COLUMNS = (
 
 
 def _insert_versions(
-    session: Session, feed: Feed, rows: Sequence[_NewVersion], now: datetime, job_id: int | None
+    session: Session, feed: Feed, rows: Sequence[NewVersion], now: datetime, job_id: int | None
 ) -> tuple[list[int], list[int]]:
     """Write new versions by COPY; the ids of those to be labelled, and of those withdrawn in the same chunk."""
     if not rows:
@@ -343,7 +198,7 @@ def _insert_versions(
     return [row.id for row in current if not row.withdrawn], [row.id for row in current if row.withdrawn]
 
 
-def _values(feed: Feed, row: _NewVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:
+def _values(feed: Feed, row: NewVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:
     record = row.record
     return (
         feed.site,
@@ -370,7 +225,7 @@ def _values(feed: Feed, row: _NewVersion, now: datetime, job_id: int | None) -> 
     )
 
 
-def _quarantine(session: Session, feed: Feed, quarantined: Sequence[_SetAside]) -> None:
+def _quarantine(session: Session, feed: Feed, quarantined: Sequence[SetAside]) -> None:
     """One row per record and reason, however often it is read; a released one that is held back anew is open again."""
     rows = {
         (one.reason, record_hash(one.item)): {

@@ -1,6 +1,5 @@
 """`explain`: which words say so, on a terminal, as a page, or as a folder of pages."""
 
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,7 +59,7 @@ def explain(
         raise typer.BadParameter("name a report, or ask for --sample N of them")
     if sample is not None and html is None:
         raise typer.BadParameter("--sample needs --html DIR, a folder for the pages")
-    if html is None and not sys.stdout.isatty():
+    if html is None and not console.may_show_texts():
         raise NoTerminal("report text is shown on a terminal only; with --html FILE it goes to a file")
     house_settings = settings(home)
     with opened(house_settings) as house:

@@ -109,7 +109,7 @@ def _print_found(found: DryRun, zone: ZoneInfo) -> None:
 
 def _records(records: list[Intended], zone: ZoneInfo) -> Table:
     """Without the columns that this feed does not fill. What points at a patient is shown on a terminal only."""
-    on_terminal = _on_terminal()
+    on_terminal = console.may_show_texts()
     shown = [
         {
             "id": record.source_id,
@@ -136,18 +136,13 @@ def _records(records: list[Intended], zone: ZoneInfo) -> Table:
 
 
 def _print_texts(records: list[Intended]) -> None:
-    if not _on_terminal():
+    if not console.may_show_texts():
         return
     for one in records:
         if one.record.text:
             shown = _plain(one.record.text[:SHOWN_CHARACTERS])
             more = " …" if len(one.record.text) > SHOWN_CHARACTERS else ""
             console.out.print(f"{_plain(one.record.source_id)}: {shown}{more}", markup=False)
-
-
-def _on_terminal() -> bool:
-    # The stream is asked as well: FORCE_COLOR makes a terminal of any file in rich's eyes.
-    return console.out.is_terminal and console.out.file.isatty()
 
 
 def _as_json(found: DryRun) -> dict[str, Any]:
@@ -182,7 +177,7 @@ def _as_json(found: DryRun) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """On one line and without what a terminal would obey."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(console.harmless(text).split())
 
 
 def _local(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -1,6 +1,5 @@
 """`quarantine`: what was not taken in; looked through, looked into, released."""
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -95,8 +94,7 @@ def show(
             console.out.print(_table(others, zone))
         for version in versions:
             console.out.print(_held(version, zone))
-        # Not what rich takes for a terminal: FORCE_COLOR makes it take a file for one.
-        if not sys.stdout.isatty():
+        if not console.may_show_texts():
             console.out.print("\nThe text is not kept here; on a terminal this command reads it at its source.")
             return
         _show_text(house, record)
@@ -235,12 +233,7 @@ def _show_text(house: House, record: Quarantined) -> None:
             kinds = identifying.kinds(text, record_numbers=record_numbers)
             holds = ", ".join(kinds) or "no identifying data that the guard sees"
             console.out.print(f"\nReport {item.source_id} at its source now; it holds {holds}:\n", markup=False)
-            console.out.print(_printable(text), markup=False)
-
-
-def _printable(text: str) -> str:
-    """A text whose control characters can do nothing to the terminal."""
-    return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+            console.out.print(console.harmless(text), markup=False)
 
 
 def _reason(record: Quarantined) -> str:

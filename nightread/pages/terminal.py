@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.style import Style
 from rich.text import Text
 
+from nightread.console import harmless
 from nightread.pages import numbers, shading
 from nightread.pages.shading import LEVELS, Heatmap, Passage, Piece
 from pipeline.explanations import Explained, Explanation
@@ -15,9 +16,6 @@ from pipeline.explanations import Explained, Explanation
 # The page's orange and sky blue, each over white: black reads on all of them, on light and on dark terminals.
 _FOR, _AGAINST = (230, 159, 0), (86, 180, 233)
 _BAR = 30
-# A report may hold what a terminal takes for orders; line breaks and tabs are all it may do.
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-_CONTROLS |= {ord("\r"): ""}
 
 
 def lines(explanation: Explanation, *, zone: ZoneInfo) -> Iterator[RenderableType]:
@@ -49,7 +47,7 @@ def _header(explanation: Explanation, zone: ZoneInfo) -> Iterator[Text]:
         f"study {numbers.day(explanation.study_at, zone)}",
         numbers.LANGUAGES[explanation.language],
     )
-    yield Text.assemble((f"Report {explanation.report_id}", "bold"), f" · {_plain(' · '.join(facts))}")
+    yield Text.assemble((f"Report {explanation.report_id}", "bold"), f" · {harmless(' · '.join(facts))}")
     if explanation.flagged:
         yield Text("An amendment could not be taken in: this text may be out of date.", style="yellow")
     if explanation.stale:
@@ -70,7 +68,7 @@ def _finding(number: int, finding: Explained, heatmap: Heatmap) -> Iterator[Rend
     for_it, against_it = heatmap.strongest()
     for said, pieces in (("for", for_it), ("against", against_it)):
         if pieces:
-            named = ", ".join(f"{_plain(piece.text)} {numbers.weight(piece.weight or 0.0)}" for piece in pieces)
+            named = ", ".join(f"{harmless(piece.text)} {numbers.weight(piece.weight or 0.0)}" for piece in pieces)
             yield Text(f"   {said}: {named}", style="dim")
 
 
@@ -82,7 +80,7 @@ def _passage(passage: Passage) -> Padding:
 
 
 def _piece(piece: Piece) -> Text:
-    words = Text(_plain(piece.text))
+    words = Text(harmless(piece.text))
     if piece.level:
         strength = abs(piece.level) / LEVELS
         red, green, blue = (
@@ -102,7 +100,3 @@ def _piece(piece: Piece) -> Text:
 def _bar(probability: float, threshold: float) -> Text:
     filled, tick = round(probability * _BAR), min(round(threshold * _BAR), _BAR - 1)
     return Text("".join("┃" if place == tick else "█" if place < filled else "░" for place in range(_BAR)))
-
-
-def _plain(text: str) -> str:
-    return text.translate(_CONTROLS)

@@ -235,7 +235,8 @@ def test_check_on_a_terminal_shows_the_beginning_of_each_text(mixed: Path, house
     process.wait(60)
     os.close(ours)
     said = shown.decode()
-    assert "[red]A mass[/] marker-word  [31mhere." in said  # neither rich nor the terminal obeys a report
+    # Neither rich nor the terminal obeys a report.
+    assert "[red]A mass[/] marker-word \N{REPLACEMENT CHARACTER}[31mhere." in said
     assert "결절 없음 marker-word." in said
     assert "Gildong" not in said
 
