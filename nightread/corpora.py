@@ -6,12 +6,14 @@ with what is in it and what was left out, and the manifest with every file's sha
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from uuid import uuid4
 
 from models import artifacts
 from models.corpus_text import Cleaner, Dropped
@@ -26,6 +28,7 @@ from pipeline.settings import Settings
 REPORTS = "reports"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _DESCRIPTION = "corpus.json"
+_REMOVED = ".removed"
 _SHARD_BYTES = 64 << 20
 _MOST_PLACES = 100
 # A line here and there may be spoilt; where so many are, it is the encoding that is not the one named.
@@ -140,6 +143,31 @@ def listed(settings: Settings) -> list[Corpus]:
     return [_described(path.parent) for path in found]
 
 
+def described(settings: Settings, name: str) -> str:
+    """What removing a corpus would lose, in words. Raises CorpusError if there is no such corpus."""
+    folder = _there(settings, name)
+    try:
+        found = _described(folder)
+    except CorpusError:
+        return f"{folder}, which cannot be read"
+    return f"{found.documents:,} documents, {found.text_bytes / 1e6:.1f} MB, from {', '.join(found.sources)}"
+
+
+def remove(settings: Settings, name: str) -> None:
+    """Delete a corpus, also one that cannot be read, whole: killed midway it is gone, and the next removal deletes
+    what is left of its files. Raises CorpusError if there is no such corpus or its files cannot be deleted.
+    """
+    removed = _folder(settings) / f".{name}.{uuid4().hex}{_REMOVED}"
+    try:
+        _there(settings, name).rename(removed)
+        for left in _folder(settings).glob(f".*{_REMOVED}"):
+            shutil.rmtree(left)
+    except OSError as error:
+        raise CorpusError(
+            f"the files of corpus {name!r} cannot be deleted: {error.strerror}: {error.filename}"
+        ) from None
+
+
 def of_reports(house: House) -> Corpus:
     """The stored reports as a corpus; what repeats among them is left out only when they are read."""
     corpus = Corpus(REPORTS, kind=Kind.EHR)
@@ -232,13 +260,28 @@ def _stored(folder: Path) -> Iterator[str]:
                     lines.clear()
 
 
+def _there(settings: Settings, name: str) -> Path:
+    """The folder of a corpus that is files."""
+    if name == REPORTS:
+        raise CorpusError(
+            f"the corpus {REPORTS!r} is the stored reports; they leave it when the source system withdraws them"
+        )
+    folder = _folder(settings) / name
+    if not _NAME.fullmatch(name) or not folder.is_dir():
+        there = sorted(path.name for path in _folder(settings).glob("*") if _NAME.fullmatch(path.name))
+        raise CorpusError(f"there is no corpus {name!r} of files; there are: {', '.join(there) or 'none'}")
+    return folder
+
+
 def _described(folder: Path) -> Corpus:
     try:
         found = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
         shares = {language: Share(**share) for language, share in found.pop("shares").items()}
         return Corpus(**found, shares=shares)
     except (OSError, ValueError, TypeError, KeyError):
-        raise CorpusError(f"{folder / _DESCRIPTION} cannot be read; remove {folder} and add the corpus anew") from None
+        raise CorpusError(
+            f"{folder / _DESCRIPTION} cannot be read; `nightread corpus remove {folder.name}`, then add it anew"
+        ) from None
 
 
 class _Shards(ExitStack):

@@ -3,17 +3,21 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from nightread.house import House
-from pipeline import annotations, labelling, model_versions
+from pipeline import annotations, labelling, model_versions, sites
 from pipeline.annotation_files import AnnotationFile
 from pipeline.errors import NightreadError
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
+from pipeline.sites import Parts
 from pipeline.tables import Annotation, FittedOn, Label, Split
+
+if TYPE_CHECKING:
+    from nightread.site_scores import SiteScore
 
 
 class UnusableThresholds(NightreadError):
@@ -22,20 +26,25 @@ class UnusableThresholds(NightreadError):
 
 @dataclass(frozen=True)
 class Made:
-    """The child version. `changed` holds the old and the new threshold by label name."""
+    """The child version. `changed` holds the old and the new threshold by label name, `calibrated_at` the sites whose
+    annotations set them, `scores` what it comes to at every site.
+    """
 
     version: int
     changed: dict[str, tuple[float, float]]
     calibrated_on: int
+    calibrated_at: tuple[str, ...]
     gate_macro_f1: float | None
+    scores: "list[SiteScore]"
 
 
 @dataclass(frozen=True)
-class _Annotated:
-    """Annotations in the split calibration and those in the split gate, labels in the model's order."""
+class _Calibrated:
+    """Thresholds by label, and the figures that they give."""
 
-    calibration: list[Annotation]
-    gate: list[Annotation]
+    thresholds: dict[str, float]
+    metrics: dict[str, Any]
+    scores: "list[SiteScore]"
 
 
 def make(
@@ -46,13 +55,15 @@ def make(
     calibrate: bool,
     file: AnnotationFile | None,
     by: str,
+    only: Collection[str] = (),
 ) -> Made:
     """Register a candidate with other thresholds than `version_id` and the same artifact.
 
     To calibrate, or with a file of annotations, thresholds are set on those in the split calibration, and the
     result is judged on those in the split gate, as when a model is made; without a file all imported ones count.
+    They are set at the sites that the version was fitted on, unless `only` names others, and judged at every site.
     Thresholds that were `chosen`, by a label's name or column, stand above these. Raises `UnusableThresholds` if
-    there is nothing to set them on, or nothing changes.
+    nothing changes, or if labels differ; `UnusableSites` if there is nothing to set them on.
     """
     with house.sessions.begin() as session:
         parent = model_versions.get(session, version_id)
@@ -60,22 +71,22 @@ def make(
         named = session.execute(select(Label.column_name, Label.name).where(Label.label_set_id == parent.label_set_id))
         columns = {row.column_name: row.name for row in named}
         fitted_on = set(session.scalars(select(FittedOn.annotation_id).where(FittedOn.model_version_id == version_id)))
+        fitted_at = annotations.fitted_sites(session, version_id, Split.TRAIN)
+        calibrated_at = annotations.fitted_sites(session, version_id, Split.CALIBRATION)
         session.expunge_all()
     by_hand = {_label(name, model.labels, columns): _possible(name, value) for name, value in chosen.items()}
-    thresholds = dict(zip(model.labels, model.thresholds, strict=True))
-    metrics: dict[str, Any] = {}
-    used: list[Annotation] = []
-    if file is None and not calibrate:
-        thresholds |= by_hand
-    else:
-        held = _annotated(house, model, parent.label_set_id, file)
-        used = held.calibration
-        thresholds, metrics = _calibrated(house, model, held, by_hand)
     before = dict(zip(model.labels, model.thresholds, strict=True))
+    calibrated = _Calibrated(before | by_hand, {}, [])
+    used: list[Annotation] = []
+    if file is not None or calibrate:
+        parts = _annotated(house, model, parent.label_set_id, file, only=only, fitted=fitted_at)
+        calibrated = _calibrated(house, model, parts, by_hand)
+        used = parts.calibration
+        calibrated_at = {one.site for one in used}
     # Thresholds are stored in single precision, so what was calibrated once comes back a little different.
     changed = {
         name: (before[name], value)
-        for name, value in thresholds.items()
+        for name, value in calibrated.thresholds.items()
         if not math.isclose(value, before[name], abs_tol=1e-6)
     }
     if not changed:
@@ -89,18 +100,21 @@ def make(
                 artifact=parent.artifact,
                 artifact_sha256=parent.artifact_sha256,
                 label_set_id=parent.label_set_id,
-                thresholds=list(thresholds.values()),
-                metrics=metrics,
+                thresholds=list(calibrated.thresholds.values()),
+                metrics=calibrated.metrics,
                 settings={
                     "thresholds": {name: {"from": old, "to": new} for name, (old, new) in changed.items()},
                     "by_hand": sorted(by_hand),
+                    "sites": sorted(fitted_at),
+                    "calibrated_at": sorted(calibrated_at),
                     "reports": {str(Split.CALIBRATION): len(used)},
                 },
                 fitted_on=sorted(fitted_on | {one.id for one in used}),
                 created_by=by,
             ),
         )
-    return Made(version, changed, len(used), metrics["gate"]["macro_f1"] if metrics else None)
+    gate = calibrated.metrics.get("gate", {}).get("macro_f1")
+    return Made(version, changed, len(used), tuple(sorted(calibrated_at)), gate, calibrated.scores)
 
 
 def _label(name: str, labels: Collection[str], columns: Mapping[str, str]) -> str:
@@ -117,8 +131,19 @@ def _possible(name: str, value: float) -> float:
     return value
 
 
-def _annotated(house: House, model: ServingModel, label_set_id: int, file: AnnotationFile | None) -> _Annotated:
-    """Those of the file's annotations, or else of all imported, that thresholds may be set on or judged by."""
+def _annotated(
+    house: House,
+    model: ServingModel,
+    label_set_id: int,
+    file: AnnotationFile | None,
+    *,
+    only: Collection[str],
+    fitted: Collection[str],
+) -> Parts:
+    """Those of the file's annotations, or else of all imported, that thresholds may be set on or judged by.
+
+    A file that thresholds cannot be set on is not imported either.
+    """
     if file is not None and set(file.labels) != set(model.labels):
         differing = sorted(set(file.labels) ^ set(model.labels))
         raise UnusableThresholds(
@@ -130,32 +155,28 @@ def _annotated(house: House, model: ServingModel, label_set_id: int, file: Annot
             found = annotations.stored(session, label_set_id)
         else:
             found = annotations.keep(session, file.in_order(model.labels), label_set_id=label_set_id).annotations
-        session.expunge_all()
-    calibration = [one for one in found if one.split == Split.CALIBRATION]
-    if not calibration:
-        raise UnusableThresholds(
-            f"none of the {len(found)} annotations is in the split calibration; import more, or name their splits"
+        parts = sites.to_calibrate(
+            found,
+            sites=only,
+            fitted=fitted,
+            learnt_from=annotations.fitted_sites(session, model.id),
+            seen=annotations.fitted_hashes(session, model.id),
         )
-    return _Annotated(calibration, [one for one in found if one.split == Split.GATE])
+        session.expunge_all()
+    return parts
 
 
-def _calibrated(
-    house: House, model: ServingModel, held: _Annotated, by_hand: Mapping[str, float]
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Thresholds by label and the metrics to store; empty if no gate report has a finding."""
+def _calibrated(house: House, model: ServingModel, parts: Parts, by_hand: Mapping[str, float]) -> _Calibrated:
     # Torch, which a threshold set by hand does not need.
-    from models import calibration, metrics  # noqa: PLC0415
+    from models import calibration  # noqa: PLC0415
     from models.classifier import Classifier  # noqa: PLC0415
-    from nightread.training import probabilities  # noqa: PLC0415
+    from nightread import site_scores, training  # noqa: PLC0415
 
     classifier = Classifier.load(house.settings.models_folder / model.artifact)
     if classifier.sha256 != model.artifact_sha256:
         raise UnusableThresholds(f"the artifact {model.artifact} is not the one that model {model.id} registered")
-    given = probabilities(classifier, [one.text for one in held.calibration], "calibrating")
-    found = calibration.thresholds(given, [one.labels for one in held.calibration])
+    given = training.probabilities(classifier, [one.text for one in parts.calibration], "calibrating")
+    found = calibration.thresholds(given, [one.labels for one in parts.calibration])
     thresholds = dict(zip(model.labels, found, strict=True)) | dict(by_hand)
-    if not any(any(one.labels) for one in held.gate):  # without a single positive there is nothing to score
-        return thresholds, {}
-    given = probabilities(classifier, [one.text for one in held.gate], "judging")
-    judged = metrics.evaluate(given, [one.labels for one in held.gate], list(thresholds.values()))
-    return thresholds, {"gate": {"macro_f1": judged.macro_f1, "reports": len(held.gate)}}
+    scores, gate = training.judge(classifier, list(thresholds.values()), parts)
+    return _Calibrated(thresholds, site_scores.as_metrics(scores, gate), scores)

@@ -1,7 +1,7 @@
 """Making and judging classifiers: annotations in, a registered model version or its figures out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from models import calibration, metrics
 from models.classifier import Classifier
 from models.finetuning import TrainingStep, fine_tune
-from nightread import console
+from nightread import console, site_scores
 from nightread.house import House
-from pipeline import annotations, label_sets, labelling, model_versions
+from nightread.site_scores import SiteScore
+from pipeline import annotations, label_sets, labelling, model_versions, sites
 from pipeline.annotation_files import AnnotationFile
 from pipeline.errors import NightreadError
 from pipeline.model_versions import NewVersion
+from pipeline.sites import Parts
 from pipeline.tables import Annotation, Split
 
 # Reports per call when judging: few enough for a bar that moves.
@@ -47,13 +49,22 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered version, and how it was made."""
+    """A registered version, and how it was made.
+
+    `reports` counts annotations of the sites that it learnt from, and so does `gate` score it; `scores` are those of
+    every site, apart. `uncalibrated` are sites that it learnt from without an annotation to set thresholds on. `seen`
+    counts gate reports that could not judge, because it learnt from the same text at another site.
+    """
 
     version: int
     labels: int
+    learnt_from: tuple[str, ...]
     reports: dict[Split, int]
     splits_kept: int
+    uncalibrated: tuple[str, ...]
+    seen: int
     gate: metrics.Evaluation | None
+    scores: list[SiteScore]
 
 
 def train(
@@ -65,11 +76,14 @@ def train(
     by: str,
     promote: bool,
     label_set_name: str | None = None,
+    only: Collection[str] = (),
 ) -> Trained:
-    """Fit on train, set thresholds on calibration, judge on gate, register, and promote if asked.
+    """Fit on train, set thresholds on calibration, judge on gate site by site, register, and promote if asked.
 
-    Without a file it is made from the annotations of a label set as they were imported. The artifact is complete
-    before its version is registered, so an interrupted training leaves nothing that could be served.
+    Without a file it is made from the annotations of a label set as they were imported. With sites in `only` it learns
+    from nobody else's: the gates of all other sites are external. The artifact is complete before its version is
+    registered, so an interrupted training leaves nothing that could be served. Raises `NotTrained` or `UnusableSites`
+    if there is nothing to fit on; then a file is not imported either.
     """
     moved = 0
     with house.sessions.begin() as session:
@@ -82,26 +96,27 @@ def train(
             kept = annotations.keep(session, in_order, label_set_id=label_set)
             given, moved = kept.annotations, kept.splits_kept
         names = label_sets.names(session, label_set)
+        parts = sites.to_train(given, sites=only)
+        if not parts.fit:
+            raise NotTrained(
+                f"none of the {len(given)} annotations is in the split train; add more, or name their splits"
+            )
         session.expunge_all()
-    parts = {split: [one for one in given if one.split == split] for split in Split}
-    if not parts[Split.TRAIN]:
-        raise NotTrained(f"none of the {len(given)} annotations is in the split train; add more, or name their splits")
     folder = house.settings.models_folder
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".training-") as scratch:
-        sha256 = _fit(foundation, Path(scratch) / "artifact", parts[Split.TRAIN], names, recipe)
+        sha256 = _fit(foundation, Path(scratch) / "artifact", parts.fit, names, recipe)
         artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
-        (Path(scratch) / "artifact").rename(folder / artifact)
+        if not (folder / artifact).exists():  # the very same one, made twice in a second: versions may share it
+            (Path(scratch) / "artifact").rename(folder / artifact)
     classifier = Classifier.load(folder / artifact)
     thresholds = [0.5] * len(names)
-    if parts[Split.CALIBRATION]:
-        held = parts[Split.CALIBRATION]
-        thresholds = calibration.thresholds(probabilities(classifier, _texts(held), "calibrating"), _truth(held))
-    gate = None
-    held = parts[Split.GATE]
-    if any(any(one.labels) for one in held):  # without a single positive there is nothing to score
-        gate = metrics.evaluate(probabilities(classifier, _texts(held), "judging"), _truth(held), thresholds)
-    counts = {split: len(part) for split, part in parts.items()}
+    if parts.calibration:
+        given_by_model = probabilities(classifier, _texts(parts.calibration), "calibrating")
+        thresholds = calibration.thresholds(given_by_model, _truth(parts.calibration))
+    calibrated_at = {one.site for one in parts.calibration}
+    scores, gate = judge(classifier, thresholds, parts)
+    counts = {Split.TRAIN: len(parts.fit), Split.CALIBRATION: len(parts.calibration), Split.GATE: len(parts.internal)}
     with house.sessions.begin() as session:
         version = model_versions.register(
             session,
@@ -111,41 +126,68 @@ def train(
                 artifact_sha256=sha256,
                 label_set_id=label_set,
                 thresholds=list(thresholds),
-                metrics={"gate": {"macro_f1": gate.macro_f1, "reports": len(parts[Split.GATE])}} if gate else {},
+                metrics=site_scores.as_metrics(scores, gate),
                 settings={
                     "epochs": recipe.epochs,
                     "seed": recipe.seed,
                     "learning_rate": recipe.learning_rate,
+                    "sites": list(parts.learnt_from),
+                    "calibrated_at": sorted(calibrated_at),
                     "reports": {str(split): count for split, count in counts.items()},
                 },
-                fitted_on=[one.id for one in (*parts[Split.TRAIN], *parts[Split.CALIBRATION])],
+                fitted_on=[one.id for one in (*parts.fit, *parts.calibration)],
                 created_by=by,
             ),
         )
     if promote:
         _promote(house, version, by=by)
-    return Trained(version, len(names), counts, moved, gate)
+    return Trained(
+        version,
+        len(names),
+        parts.learnt_from,
+        counts,
+        moved,
+        tuple(site for site in parts.learnt_from if site not in calibrated_at),
+        parts.seen,
+        gate,
+        scores,
+    )
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A version's figures: over all labels, and by label name."""
+    """A version's figures: over all labels, by label name, and of each site. `seen` counts reports left out because
+    it learnt from the same text at another site.
+    """
 
     version: int
     overall: metrics.Evaluation
     labels: dict[str, metrics.LabelScore]
+    scores: list[SiteScore]
+    seen: int
 
 
-def evaluate(house: House, file: AnnotationFile | None, version_id: int | None, *, include_fitted: bool) -> Judged:
-    """Judge a version (default: the one that serves) with its own thresholds, on a file or on the gate annotations.
+def evaluate(
+    house: House,
+    file: AnnotationFile | None,
+    version_id: int | None,
+    *,
+    include_fitted: bool,
+    only: Collection[str] = (),
+) -> Judged:
+    """Judge a version (default: the one that serves) with its own thresholds, on a file or on the gate annotations,
+    all of them or those of the sites in `only`.
 
-    Raises `NotJudged` if the labels differ from the model's, or if rows were used to make the model and
-    `include_fitted` does not say that this is known.
+    Of the gate annotations, texts that the model learnt from at another site are left out. Raises `NotJudged` if the
+    labels differ from the model's, or if rows of a file were used to make the model and `include_fitted` does not say
+    that this is known; `UnusableSites` if a site is not there.
     """
+    own = file is None
     with house.sessions.begin() as session:
         version = model_versions.serving_or(session, version_id)
         model = labelling.described(session, version)
         fitted = annotations.fitted_hashes(session, version.id)
+        learnt_from = annotations.fitted_sites(session, version.id)
         if file is None:
             file = annotations.as_file(session, version.label_set_id, Split.GATE)
     if set(file.labels) != set(model.labels):
@@ -156,20 +198,44 @@ def evaluate(house: House, file: AnnotationFile | None, version_id: int | None, 
         )
     if not file.rows:
         raise NotJudged(f"no gate annotation has the labels of model {model.id}; import some, or name a file")
-    seen = sum(one.text_hash in fitted for one in file.rows)
-    if seen and not include_fitted:
+    sites.known(only, there={one.site for one in file.rows})
+    file = replace(file, rows=tuple(one for one in file.rows if not only or one.site in only))
+    seen = 0 if include_fitted else sum(one.text_hash in fitted for one in file.rows)
+    if seen and (not own or seen == len(file.rows)):
         raise NotJudged(
             f"model {model.id} was fitted on {seen} of these {len(file.rows)} reports, so its figures would flatter "
             "it; give reports it has not seen, or say --include-fitted"
         )
-    rows = file.in_order(model.labels)
+    rows = [one for one in file.in_order(model.labels) if not seen or one.text_hash not in fitted]
     classifier = Classifier.load(house.settings.models_folder / model.artifact)
     if classifier.sha256 != model.artifact_sha256:
         raise NotJudged(f"the artifact {model.artifact} is not the one that model {model.id} registered")
     given = probabilities(classifier, [one.text for one in rows], "judging")
     truth = np.array([one.labels for one in rows], dtype=np.int8)
     overall = metrics.evaluate(given, truth, model.thresholds)
-    return Judged(model.id, overall, dict(zip(model.labels, overall.labels, strict=True)))
+    scores = site_scores.score(
+        given,
+        truth,
+        model.thresholds,
+        of=[one.site for one in rows],
+        every={one.site for one in file.rows},
+        learnt_from=learnt_from,
+    )
+    return Judged(model.id, overall, dict(zip(model.labels, overall.labels, strict=True)), scores, seen)
+
+
+def judge(
+    classifier: Classifier, thresholds: Sequence[float], parts: Parts
+) -> tuple[list[SiteScore], metrics.Evaluation | None]:
+    """Figures at every site, and at all together that the model learnt from: None if no report there has a finding."""
+    held = [one for rows in parts.gate.values() for one in rows]
+    of = [one.site for one in held]
+    given = probabilities(classifier, _texts(held), "judging") if held else np.empty((0, len(thresholds)))
+    truth = _truth(held).reshape(given.shape)
+    scores = site_scores.score(given, truth, thresholds, of=of, every=parts.gate, learnt_from=parts.learnt_from)
+    internal = np.isin(of, parts.learnt_from)
+    gate = metrics.evaluate(given[internal], truth[internal], thresholds) if truth[internal].any() else None
+    return scores, gate
 
 
 def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> NDArray[np.float64]:

@@ -260,3 +260,10 @@ def fitted_hashes(session: Session, version_id: int) -> set[str]:
             .where(FittedOn.model_version_id == version_id)
         )
     )
+
+
+def fitted_sites(session: Session, version_id: int, split: Split | None = None) -> set[str]:
+    """Sites whose annotations a model version was fitted or calibrated on, or those of one split alone."""
+    wanted = select(Annotation.site).join(FittedOn, FittedOn.annotation_id == Annotation.id).distinct()
+    wanted = wanted.where(FittedOn.model_version_id == version_id)
+    return set(session.scalars(wanted if split is None else wanted.where(Annotation.split == split)))

@@ -81,6 +81,25 @@ def show(as_json: AsJson = False, home: Home = None) -> None:
         console.out.print(_table(found))
 
 
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The corpus to delete.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Delete a corpus and its files; what was made from it stays. It can only be added anew, from its sources.
+
+    A pre-training that was stopped reads its corpora again, so it cannot go on without them.
+    """
+    house_settings = settings(home)
+    lost = corpora.described(house_settings, name)
+    if not yes:
+        console.out.print(f"Corpus {name}: {lost}.", markup=False)
+        typer.confirm("Delete it?", abort=True)
+    corpora.remove(house_settings, name)
+    console.out.print(f"Corpus {name} is deleted.", markup=False)
+
+
 def _table(found: list[Corpus]) -> Table:
     table = Table()
     for column in ("corpus", "kind", "said to be", "documents", "lines", "MB", "ko", "mixed", "en", "left out"):

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nightread import console, registry, thresholds
+from nightread.commands.figures import figure, interval, site_table
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
 from nightread.house import House, opened
 from nightread.registry import Verified
@@ -52,7 +53,7 @@ def list_versions(as_json: AsJson = False, home: Home = None) -> None:
             str(one.version),
             _number(one.parent),
             _number(one.serving_rank),
-            _figure(one.gate_macro_f1),
+            figure(one.gate_macro_f1),
             str(one.reports_labelled),
             _stage(one),
             escape(f"{one.foundation}\n{one.label_set}"),
@@ -151,26 +152,44 @@ def set_thresholds(
         Path | None,
         typer.Option("--annotations", help="CSV of labelled reports to set all thresholds on; it is imported, too."),
     ] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Set them on this site's annotations alone (default: where it was fitted); may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Give a version other thresholds, as a candidate of its own that shares the files.
 
     Thresholds never change in place: what a version said stays what it said. With --calibrate or --annotations
-    they are set anew on the reports in the split calibration and judged on those in the split gate.
+    they are set anew on the reports in the split calibration, of the sites that the version was fitted on, and judged
+    on those in the split gate of every site.
     """
     if not chosen and not calibrate and annotations_file is None:
         raise typer.BadParameter("name a threshold with --set LABEL=THRESHOLD, or say --calibrate or --annotations")
+    if site and not calibrate and annotations_file is None:
+        raise typer.BadParameter(
+            "says whose annotations to calibrate on; add --calibrate or --annotations", param_hint="--site"
+        )
     by_hand = dict(map(_assignment, chosen or ()))
     house_settings = settings(home)
     file = annotation_files.read(annotations_file) if annotations_file is not None else None
     with opened(house_settings) as house:
-        made = thresholds.make(house, version, chosen=by_hand, calibrate=calibrate, file=file, by=who())
+        made = thresholds.make(
+            house, version, chosen=by_hand, calibrate=calibrate, file=file, by=who(), only=site or ()
+        )
     for label, (old, new) in made.changed.items():
         console.out.print(f"{label}: {old:.3f} → {new:.3f}", markup=False)
     if made.calibrated_on:
-        console.out.print(f"Set on {made.calibrated_on} reports.")
+        of = f" of {console.harmless(', '.join(made.calibrated_at))}" if len(made.scores) > 1 else ""
+        console.out.print(f"Set on {made.calibrated_on} reports{of}.", markup=False)
     if made.gate_macro_f1 is not None:
-        console.out.print(f"On the gate reports: macro F1 {made.gate_macro_f1:.3f}")
+        which = "internal gate" if len(made.scores) > 1 else "gate"
+        console.out.print(f"On the {which} reports: macro F1 {made.gate_macro_f1:.3f}")
+    if len(made.scores) > 1:
+        console.out.print(site_table(made.scores))
     console.out.print(
         f"Model version {made.version} is registered, a candidate; `nightread models promote {made.version}` "
         "lets it serve.",
@@ -218,7 +237,7 @@ def _print_details(found: Details, verified: Verified, zone: ZoneInfo) -> None:
         "withdrawn": _when_and_who(one.withdrawn_at, one.withdrawn_by, zone),
         "note": one.note or "–",
         "settings": _flat(found.settings),
-        "figures": _flat(found.metrics),
+        "figures": _figures(found.metrics),
         "artifact": found.artifact,
         "sha256": found.artifact_sha256,
         "files": verified.fault or f"ok ({len(verified.files)})",
@@ -251,10 +270,6 @@ def _number(value: int | None) -> str:
     return "–" if value is None else str(value)
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _time(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
@@ -267,3 +282,16 @@ def _when_and_who(moment: datetime | None, who_did: str | None, zone: ZoneInfo) 
 
 def _flat(values: dict[str, object]) -> str:
     return "; ".join(f"{name}: {value}" for name, value in values.items()) or "–"
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    """Macro F1 on the gate reports, then a line per site, then whatever else was measured."""
+    lines = []
+    if gate := metrics.get("gate"):
+        lines.append(f"macro F1 {figure(gate['macro_f1'])} on {gate['reports']} gate reports")
+    for site, one in metrics.get("sites", {}).items():
+        said = interval(one["macro_f1"], one["macro_f1_interval"]) if "macro_f1" in one else one["not_judged"]
+        lines.append(f"{console.harmless(site)} ({one['where']}, {one['reports']} reports): {said}")
+    if others := {name: value for name, value in metrics.items() if name not in ("gate", "sites")}:
+        lines.append(_flat(others))
+    return "\n".join(lines) or "–"

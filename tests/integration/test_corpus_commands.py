@@ -1,6 +1,7 @@
 """`nightread corpus` and `nightread vocabulary`: from files and from the stored reports to a tokenizer."""
 
 import gzip
+import io
 import json
 import shutil
 import stat
@@ -198,6 +199,45 @@ def test_the_stored_reports_are_a_corpus_without_what_was_withdrawn(house: House
     (listed,) = typed("corpus", "list", "--json").json
     assert (listed["name"], listed["documents"]) == ("reports", 2)
     assert listed["text_bytes"] == sum(len(text.encode()) for text in texts(house, "reports"))
+
+
+def test_a_corpus_is_removed_whole_and_may_be_added_anew(house: HouseUnderTest, typed: Typed, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.txt", ENGLISH)
+    for name in ("first", "second"):
+        typed("corpus", "add", name, file)
+    (house.home / "corpora" / ".first.0.removed").mkdir()  # somebody was killed at it
+    assert "first is deleted" in typed("corpus", "remove", "first", "--yes").plain
+    assert [path.name for path in (house.home / "corpora").iterdir()] == ["second"]
+    assert "there is no corpus 'first'" in (typed("corpus", "remove", "first", "--yes").error or "")
+    assert typed("corpus", "add", "first", file).error is None
+
+
+def test_nothing_is_removed_without_a_yes(
+    house: HouseUnderTest, typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("corpus", "add", "first", written(tmp_path / "a.txt", ENGLISH))
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    with pytest.raises(typer.Abort):
+        typed("corpus", "remove", "first")
+    assert texts(house, "first")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert "from a.txt" in typed("corpus", "remove", "first").plain
+    assert not (house.home / "corpora" / "first").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("reports", "withdraws them"), ("none", "there is no corpus"), ("..", "there is no corpus")]
+)
+def test_what_is_no_corpus_of_files_is_not_removed(typed: Typed, name: str, said: str) -> None:
+    assert said in (typed("corpus", "remove", name, "--yes").error or "")
+
+
+def test_a_corpus_that_cannot_be_read_can_be_removed(house: HouseUnderTest, typed: Typed, tmp_path: Path) -> None:
+    typed("corpus", "add", "first", written(tmp_path / "a.txt", ENGLISH))
+    (house.home / "corpora" / "first" / "corpus.json").write_text("{")
+    assert "nightread corpus remove first" in (typed("corpus", "list").error or "")
+    assert typed("corpus", "remove", "first", "--yes").error is None
+    assert not (house.home / "corpora" / "first").exists()
 
 
 def test_all_corpora_are_listed(typed: Typed, tmp_path: Path) -> None:

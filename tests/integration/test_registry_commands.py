@@ -21,6 +21,7 @@ from nightread.commands.shared import who
 from nightread.thresholds import UnusableThresholds
 from pipeline import label_sets, model_versions
 from pipeline.model_versions import NotRolledBack, PromotionRefused, UnknownModel
+from pipeline.sites import UnusableSites
 from pipeline.tables import Split
 
 Serve = Callable[..., int]
@@ -317,5 +318,5 @@ def test_annotations_that_cannot_calibrate_are_refused(
 ) -> None:
     file = annotated(tmp_path / "a.csv", splits, labels)
     refused = typed("thresholds", str(serve()), "--annotations", str(file)).exception
-    assert isinstance(refused, UnusableThresholds)
+    assert isinstance(refused, (UnusableThresholds, UnusableSites))
     assert said in str(refused)
