@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from transformers import PreTrainedTokenizerFast
+
 from models.corpus_text import Cleaner
+from models.vocabulary import VocabularyError, build
 from nightread.made_up.reports import Style, reports
 
 HELD_OUT = 10
@@ -26,11 +29,26 @@ def read(data: Path) -> dict[str, Split]:
     return {
         "Korean": _split([*_lines(text, "ko-en/*.ko", "ko/ko_1k_test_query_with_context.txt"), *xnli]),
         "English": _split(_lines(text, "en/*.txt", "ko-en/*.en", "ko/en_1k_test_query_with_context.txt")),
-        "CT reports": _split(row["report_text"] for row in _table(data / "chest-ct-reports" / "reports.csv", ",")),
+        "CT reports": _split(row["report_text"] for row in ct_reports(data)),
         "X-ray sentences": _split(
             row["Sentence"] for row in _table(data / "radiology-sentences" / "openi_filename_section_sent.csv", ",")
         ),
     }
+
+
+def ct_reports(data: Path) -> Iterator[dict[str, str]]:
+    """Real chest CT reports: `report_text`, and 0 or 1 for every finding."""
+    return _table(data / "chest-ct-reports" / "reports.csv", ",")
+
+
+def vocabulary(texts: list[str], size: int) -> PreTrainedTokenizerFast:
+    """A bilingual vocabulary of `size` pieces, or of as many as the texts support."""
+    try:
+        return build(texts, size).tokenizer
+    except VocabularyError as error:
+        if error.supported is None:
+            raise
+        return build(texts, error.supported).tokenizer
 
 
 def made_up(count: int, *, seed: int, style: Style = Style.MIXED) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from shared_text import made_up, read
+from shared_text import made_up, read, vocabulary
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -23,7 +23,6 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from models import fertility
-from models.vocabulary import VocabularyError, build
 
 # cased or not is not in the file
 OTHERS = {
@@ -40,8 +39,8 @@ def main(data: Path, size: int, out: Path | None) -> None:
     texts = [text for split in splits.values() for text in split.train]
     reports = [text for seed in (1, 2) for text in made_up(MADE_UP_TRAINED, seed=seed)]
     vocabularies = {
-        "Nightread": supported(texts, size),
-        "Nightread, with made-up reports": supported(texts + reports, size),
+        "Nightread": vocabulary(texts, size),
+        "Nightread, with made-up reports": vocabulary(texts + reports, size),
         **{name: published(data / "vocab" / file, cased=cased) for name, (file, cased) in OTHERS.items()},
     }
     held_out = {name: split.held_out for name, split in splits.items()}
@@ -58,14 +57,6 @@ def main(data: Path, size: int, out: Path | None) -> None:
             writer = csv.writer(stream)
             writer.writerow(("vocabulary", "pieces", "text", "words", *FIGURES))
             writer.writerows(rows)
-
-
-def supported(texts: list[str], size: int) -> PreTrainedTokenizerFast:
-    try:
-        return build(texts, size).tokenizer
-    except VocabularyError as error:
-        print(error)
-        return build(texts, int(str(error).rpartition(" ")[2])).tokenizer
 
 
 def published(path: Path, *, cased: bool) -> PreTrainedTokenizerFast:

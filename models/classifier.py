@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models import classifier_files, devices
 from models.classifier_files import ClassifierFiles
 from models.errors import ArtifactError, ModelError, ReadingError
-from models.explaining import Explainer, Explanation
+from models.explaining import Explainer, Explains, Explanation
 from models.foundations import longest_window
 from models.scoring import Scorer
 from models.sentence_model import smooth_maximum
@@ -52,13 +52,16 @@ class Prediction(NamedTuple):
 
 
 class Classifier:
-    """Reads reports with one artifact on one device. Not for several threads at once."""
+    """Reads reports with one artifact on one device. Not for several threads at once.
 
-    def __init__(self, files: ClassifierFiles, device: torch.device) -> None:
+    `explains` takes the place of our heatmap, so that another can be held against it.
+    """
+
+    def __init__(self, files: ClassifierFiles, device: torch.device, *, explains: Explains | None = None) -> None:
         model, tokenizer, self._labels, self._tau, self._sha256 = files
         self._reader = Reader(tokenizer, longest_window(model.encoder, tokenizer))
         self._scorer = Scorer(model, sha256=self._sha256, pad_id=int(tokenizer.pad_token_id), device=device)
-        self._explainer = Explainer(model, self._scorer, tokenizer, sha256=self._sha256, device=device)
+        self._explainer = explains or Explainer(model, self._scorer, tokenizer, sha256=self._sha256, device=device)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | None = None) -> Self:

@@ -1,7 +1,7 @@
 """Token weights for (sentence, label) pairs: batched, and each distinct pair explained once."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,14 @@ class Explanation(NamedTuple):
 
     weights: NDArray[np.float32]  # (tokens,) in logits, signed; zero for special tokens
     residual: float  # logit(window) - logit(all masked) - Σ weights
+
+
+class Explains(Protocol):
+    """Whatever can weigh the tokens of windows."""
+
+    def explain(self, pairs: Iterable[tuple[bytes, int]]) -> Mapping[tuple[bytes, int], Explanation]:
+        """An explanation for every distinct (window key, label index)."""
+        ...
 
 
 class Explainer:

@@ -32,7 +32,11 @@ _ONE_SIDED = 0.05
 
 
 class VocabularyError(ModelError):
-    """The texts cannot make the vocabulary that was asked for."""
+    """The texts cannot make the vocabulary that was asked for; `supported` is the most that they can, if it is that."""
+
+    def __init__(self, message: str, *, supported: int | None = None) -> None:
+        super().__init__(message)
+        self.supported = supported
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ def build(texts: Iterable[str], size: int) -> Vocabulary:
             tokenizer = _train(_backend(), balanced, asked, least_seen=_LEAST_SEEN)
         raise VocabularyError(
             f"the corpus supports only {asked:,} pieces that occur at least twice, not {size:,}; add text, or ask for "
-            f"--size {asked}"
+            f"--size {asked}",
+            supported=asked,
         )
     if len(tokenizer) > size:
         raise VocabularyError(
