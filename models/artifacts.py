@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,11 @@ from models.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
+_NO_ROOM = (ENOSPC, EDQUOT, EFBIG)
+
+
+class NoRoomError(ArtifactError):
+    """The disk is full, so nothing was written."""
 
 
 @contextmanager
@@ -26,7 +32,8 @@ def writing(out: Path) -> Iterator[Path]:
     """A temporary folder beside `out` to fill; when the block ends well it gets its manifest and becomes
     `out`.
 
-    When the block raises, nothing is left. Raises ArtifactError if `out` holds something already.
+    When the block raises, nothing is left. Raises ArtifactError if `out` holds something already, NoRoomError if the
+    disk is full.
     """
     refuse_used(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +47,12 @@ def writing(out: Path) -> Iterator[Path]:
             _flush(file)
         part.rename(out)
         _flush(out.parent)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise NoRoomError(
+                f"{str(out)!r} could not be written ({error.strerror}); make room and do it again"
+            ) from error
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -53,10 +53,10 @@ def write(folder: Path, model: nn.Module, optimizer: Optimizer, place: Place, ma
             save_file(_flat(optimizer), part / _OPTIMIZER)
             state = {"place": asdict(place), "made_from": made_from}
             (part / _STATE).write_text(json.dumps(state, indent=2, ensure_ascii=False), encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        last = newest(folder)
+    except (OSError, SafetensorError, artifacts.NoRoomError) as error:
+        last, reason = newest(folder), _first_line(error.__cause__ or error)
         raise CheckpointError(
-            f"the checkpoint of step {place.step} could not be written to {str(folder)!r} ({_first_line(error)}); "
+            f"the checkpoint of step {place.step} could not be written to {str(folder)!r} ({reason}); "
             + (f"{last.name} is whole: " if last else "there is none yet: ")
             + "make room and "
             + ("resume" if last else "begin again")

@@ -74,10 +74,14 @@ def load(source: str | Path, *, seed: int = 0) -> tuple[MaskedLM, PreTrainedToke
     decoder tied to the embeddings, no bias. Raises FoundationError, with the way out, if it is no WordPiece BERT or
     cannot be loaded; ArtifactError if it is a folder of ours that is not as it was written.
     """
-    tokenizer = load_tokenizer(source)
     if (Path(source) / artifacts.MANIFEST).exists():
         artifacts.verify(Path(source))
-    _refuse_other_models(source)
+    is_folder = Path(source).is_dir()
+    if is_folder:
+        _refuse_other_models(source)  # before the tokenizer, which would be blamed for a missing config.json
+    tokenizer = load_tokenizer(source)
+    if not is_folder:
+        _refuse_other_models(source)
     try:
         with quietly(), torch.random.fork_rng():
             torch.manual_seed(seed)

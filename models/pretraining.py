@@ -5,6 +5,7 @@ the data alone, not on how many processes share it or in how many passes: the lo
 tokens masked in it, and a run that was killed goes on from its last checkpoint as if nothing had happened.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,8 +101,9 @@ def pretrain(
 
     `out` also gets checkpoints, which go when the model is there, and log.jsonl with a line per step. With `resume` it
     goes on from the last checkpoint in `out`. Under `accelerate launch` or `torchrun` every process calls this; only
-    the main one writes, hears `on_step` and is told the sha256. Raises PretrainingError if there is no data or `out`
-    is in use, CheckpointError if a checkpoint cannot be written or used, DeviceError if memory or the device gives out.
+    the main one writes, hears `on_step` and is told the sha256. Raises PretrainingError if there is no data, if `out`
+    is in use or if the loss is no number any more, CheckpointError if a checkpoint cannot be written or used,
+    DeviceError if memory or the device gives out.
     """
     device = devices.pick(run.device)
     # On a CPU bf16 saves little, and its rounding would hide whether several processes do the work of one.
@@ -201,7 +203,10 @@ class _Watch:
         self._pending.append((place, rate, loss))
 
     def look(self) -> Iterator[PretrainingStep]:
-        """The steps since the last look; their losses are summed over all processes, each of which calls this."""
+        """The steps since the last look; their losses are summed over all processes, each of which calls this.
+
+        Raises PretrainingError, in every process, if one is no number.
+        """
         summed = self._accelerator.reduce(torch.stack([loss for _, _, loss in self._pending]), "sum").tolist()
         pending, self._pending = self._pending, []
         tokens = pending[-1][0].tokens
@@ -209,6 +214,11 @@ class _Watch:
         self._tokens = tokens
         self.restart()
         for (place, rate, _), loss in zip(pending, summed, strict=True):
+            if not math.isfinite(loss):  # weights that are no numbers never become any again
+                raise PretrainingError(
+                    f"the loss of step {place.step} is no number any more; begin again in another folder, with a lower "
+                    "learning rate"
+                )
             yield PretrainingStep(place.step, self._steps, place.epoch + 1, loss, place.tokens, speed, rate)
 
 

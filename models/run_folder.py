@@ -4,13 +4,13 @@ import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from safetensors import SafetensorError
 
-from models import checkpoints
+from models import artifacts, checkpoints
 from models.errors import ModelError
 
 LOG, MODEL, CHECKPOINTS = "log.jsonl", "model", "checkpoints"
@@ -30,17 +30,22 @@ class RunFolder:
         self._log: TextIO | None = None
 
     def begin_log(self, step: int) -> None:
-        """Drops what was logged after `step`, which will be done again, and a line torn by a kill."""
+        """Drops what was logged after `step`, which will be done again, and a line torn by a kill.
+
+        Raises PretrainingError, as `log` does, if the disk is full or fails.
+        """
         path = self.out / LOG
         kept = [line for line in read_log(self.out) if int(str(line["step"])) <= step]
         part = path.with_name(f".{LOG}.part")
-        part.write_text("".join(map(_line, kept)), encoding="utf-8")
-        part.replace(path)
-        self._log = path.open("a", encoding="utf-8", buffering=1)
+        with self._writing_log():
+            part.write_text("".join(map(_line, kept)), encoding="utf-8")
+            part.replace(path)
+            self._log = path.open("a", encoding="utf-8", buffering=1)
 
     def log(self, line: Mapping[str, object]) -> None:
         assert self._log, "begin_log comes first"
-        self._log.write(_line(line))
+        with self._writing_log():
+            self._log.write(_line(line))
 
     def finish(self, save: Callable[[Path], str]) -> str:
         """Lets `save` write the model, then removes the checkpoints, which nothing needs any longer; returns its
@@ -48,8 +53,8 @@ class RunFolder:
         """
         try:
             sha256 = save(self.out / MODEL)
-        except (OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        except (OSError, SafetensorError, artifacts.NoRoomError) as error:
+            reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:200]
             raise PretrainingError(
                 f"the model could not be written to {str(self.out / MODEL)!r} ({reason}); make room and resume"
             ) from None
@@ -58,7 +63,17 @@ class RunFolder:
 
     def close(self) -> None:
         if self._log:
-            self._log.close()
+            with suppress(OSError):  # a full disk was told of when the line was written
+                self._log.close()
+
+    @contextmanager
+    def _writing_log(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PretrainingError(
+                f"the log {str(self.out / LOG)!r} could not be written ({error.strerror}); make room and resume"
+            ) from None
 
 
 def read_log(out: Path) -> list[dict[str, object]]:

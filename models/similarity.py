@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from models import devices
+from models import artifacts, devices
 from models.batching import batches, pad
-from models.errors import ModelError
+from models.errors import FoundationError, ModelError
 from models.foundations import load_encoder, load_tokenizer
 from models.learning_rates import warmed_up_and_decayed
 from models.metrics import Interval
@@ -57,11 +57,16 @@ def correlation(given: ArrayLike, truth: ArrayLike, *, resamples: int = 1000, se
     """Pearson's r and Spearman's rho of `given` with `truth`, both (pairs,); ties share their rank.
 
     Intervals are bootstrap percentiles over pairs (Efron, 1979), ranks taken anew in every resample. Raises ModelError
-    if there are fewer than three pairs, or if either is the same everywhere, so that nothing can agree.
+    if there are fewer than three pairs, if a score is no number, or if either is the same everywhere, so that nothing
+    can agree.
     """
     ours, theirs = np.asarray(given, dtype=float), np.asarray(truth, dtype=float)
-    if ours.shape != theirs.shape or ours.ndim != 1 or len(ours) < 3:
-        raise ModelError(f"{ours.shape} scores and {theirs.shape} judgements: there must be three or more, and as many")
+    if ours.shape != theirs.shape or ours.ndim != 1:
+        raise ModelError(f"{ours.shape} scores and {theirs.shape} judgements: there must be as many")
+    if len(ours) < 3:
+        raise ModelError(f"{len(ours)} sentence pairs are too few to correlate anything; give three or more")
+    if not np.isfinite(ours).all():
+        raise ModelError("the model's scores are no numbers; take a lower learning rate, or another model")
     if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
         raise ModelError("all scores are the same, so there is nothing to correlate; give pairs that differ")
     drawn = np.random.default_rng(seed).integers(len(ours), size=(resamples, len(ours)))
@@ -79,9 +84,10 @@ def zero_shot(source: str | Path, pairs: Sequence[Pair], *, device: str | None =
     """The cosine of each pair's mean token vectors, special tokens left out: (pairs,).
 
     `source` is the folder or hub id of any encoder. A sentence beyond its limit is read in several windows. Raises
-    FoundationError if it cannot be loaded, DeviceError if memory or the device gives out.
+    FoundationError if it cannot be loaded, ArtifactError if it is a folder of ours that is not as it was written,
+    DeviceError if memory or the device gives out.
     """
-    encoder, tokenizer = load_encoder(source), load_tokenizer(source)
+    encoder, tokenizer = _loaded(source)
     sentences = list(dict.fromkeys(sentence for pair in pairs for sentence in (pair.first, pair.second)))
     backend = _backend(encoder, tokenizer)
     windows: list[Encoding] = []
@@ -124,7 +130,7 @@ def fine_tuned(
     The encoder in `source` is fitted along; nothing is written. A pair beyond its limit of tokens loses the end of its
     longer sentence. The same seed gives the same scores on the same CPU. Raises as `zero_shot` does.
     """
-    encoder, tokenizer = load_encoder(source), load_tokenizer(source)
+    encoder, tokenizer = _loaded(source)
     where = devices.pick(device)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -194,12 +200,29 @@ class _Regression(nn.Module):
         return scores
 
 
+def _loaded(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    if (Path(source) / artifacts.MANIFEST).exists():
+        artifacts.verify(Path(source))
+    encoder, tokenizer = load_encoder(source), load_tokenizer(source)
+    rows = int(encoder.get_input_embeddings().weight.shape[0])  # type: ignore[union-attr, index]
+    if max(tokenizer.get_vocab().values()) >= rows:
+        raise FoundationError(
+            f"model {str(source)!r} has {rows} embeddings for {len(tokenizer)} pieces; take weights and tokenizer from "
+            "the same model"
+        )
+    return encoder, tokenizer
+
+
 def _backend(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """A copy of the tokenizer that cuts at what the encoder can take; what is cut comes as overflowing windows."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
-    limit = min(_LONGEST, tokenizer.model_max_length, getattr(encoder.config, "max_position_embeddings", _LONGEST))
-    backend.enable_truncation(int(limit))
+    positions = getattr(encoder.config, "max_position_embeddings", _LONGEST)
+    # RoBERTa and its kin count positions from after the padding index.
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    if getattr(table, "padding_idx", None) is not None:
+        positions -= table.padding_idx + 1
+    backend.enable_truncation(int(min(_LONGEST, tokenizer.model_max_length, positions)))
     backend.encode_special_tokens = True  # "[SEP]" typed into a sentence is text
     return backend
 

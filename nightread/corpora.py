@@ -231,7 +231,7 @@ def _documents(
         if reasons[Dropped.UNDECODABLE] > _SPOILT * read:
             raise CorpusError(
                 f"{path} is not {encoding}: {reasons[Dropped.UNDECODABLE]} of its lines are no text in it, from "
-                f"{places[0]}; say what it is with --encoding, e.g. cp949"
+                f"{places[0].rpartition(': ')[0]} on; say what it is with --encoding, e.g. cp949"
             )
         cleaner.dropped.update(reasons)
         corpus.places += places[: _MOST_PLACES - len(corpus.places)]

@@ -5,6 +5,7 @@ What cannot be read is told by its place, in whatever is left of the file.
 
 import codecs
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _PARQUET = ".parquet"
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_ROW = 64 << 20
 _ROWS_AT_ONCE = 1_000
+# What tells an encoding of texts, long enough that none of names (idna) takes it for one.
+_SAMPLE = '\n"' * 100
 
 
 class CorpusError(NightreadError):
@@ -60,7 +63,7 @@ def read(path: Path, stream: IO[bytes], *, column: str, encoding: str) -> Iterat
             yield from _table(path, lines, column, _line_codec(encoding), _DELIMITERS[suffix])
         else:
             yield from _text(path, lines, _line_codec(encoding))
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CorpusError(f"{path} is a broken gzip file ({error}); get it again") from None
     except pyarrow.ArrowException as error:
         raise CorpusError(f"{path} is no Parquet file that can be read ({type(error).__name__})") from None
@@ -92,8 +95,19 @@ def _table(path: Path, lines: Iterator[Line], column: str, codec: str, delimiter
         if row.blank:
             continue
         if wanted is None:
+            if row.reason is not None or not all(map(_is_text, row.fields)):
+                raise CorpusError(
+                    f"{place}: the line that names the columns is no text in {codec}, or its quotes are broken; say "
+                    "what it is with --encoding, e.g. cp949"
+                )
             names = [name.strip() for name in row.fields]
-            wanted, width = _position(path, names, column), len(names)
+            if column not in names:
+                # They are not quoted: where a table does not name its columns, they are somebody's text.
+                raise CorpusError(
+                    f"{place}: none of the {len(names)} columns named there is {column!r}; name one with --column, or "
+                    "put a line with names before the rows"
+                )
+            wanted, width = names.index(column), len(names)
         elif row.reason is not None or len(row.fields) != width:
             yield Fault(place, Dropped.BROKEN_ROW)
         elif _is_text(row.fields[wanted]):
@@ -104,7 +118,10 @@ def _table(path: Path, lines: Iterator[Line], column: str, codec: str, delimiter
 
 def _parquet(path: Path, stream: IO[bytes], column: str) -> Iterator[Document | Fault]:
     file: Any = pyarrow.parquet.ParquetFile(stream)
-    kind = file.schema_arrow.field(_position(path, list(file.schema_arrow.names), column)).type
+    names = list(file.schema_arrow.names)
+    if column not in names:
+        raise CorpusError(f"{path} has no column {column!r}; name one with --column: {', '.join(names)}")
+    kind = file.schema_arrow.field(names.index(column)).type
     if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
         raise CorpusError(f"column {column!r} of {path} holds {kind} and no text; name another with --column")
     number = 0
@@ -118,12 +135,6 @@ def _parquet(path: Path, stream: IO[bytes], column: str) -> Iterator[Document | 
                 yield Document(_decoded(value, "utf-8"))
             except ValueError:
                 yield Fault(f"{path}:{number}", Dropped.UNDECODABLE)
-
-
-def _position(path: Path, names: list[str], column: str) -> int:
-    if column not in names:
-        raise CorpusError(f"{path} has no column {column!r}; name one with --column: {', '.join(names)}")
-    return names.index(column)
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[Line]:
@@ -147,8 +158,8 @@ def _is_text(field: str) -> bool:
 def _line_codec(name: str) -> str:
     try:
         codec = codecs.lookup(name).name.removesuffix("-sig")
-        plain = '\n"'.encode(codec) == b'\n"'
-    except LookupError:
+        plain = _SAMPLE.encode(codec) == _SAMPLE.encode("ascii")
+    except (LookupError, ValueError):
         raise CorpusError(f"{name!r} is no encoding that Python knows; use a name such as utf-8 or cp949") from None
     if not plain:
         raise CorpusError(f"lines cannot be told in {name}; convert the file to utf-8")

@@ -1,5 +1,6 @@
 """Pre-training a foundation on corpora: text in, a folder with model, log and curve out."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from models import masked_lm, packing, run_folder
+from models import artifacts, checkpoints, masked_lm, packing, run_folder
+from models.errors import FoundationError
 from models.foundations import load_tokenizer
 from models.masked_lm import MaskedLM
 from models.packing import Documents, Rows
@@ -117,7 +119,7 @@ def run(
                     compiled=recipe.compiled,
                     made_from={
                         "foundation": foundation,
-                        "pieces": len(tokenizer),
+                        "vocabulary": _named(tokenizer),
                         "corpora": list(names),
                         "length": recipe.length,
                         "batch_tokens": recipe.batch_tokens,
@@ -126,6 +128,16 @@ def run(
                 resume=resume,
                 on_step=show,
             )
+    except KeyboardInterrupt:
+        if is_main():
+            last = checkpoints.newest(out / run_folder.CHECKPOINTS)
+            console.err.print(
+                f"stopped; --resume goes on from {last.name}"
+                if last
+                else "stopped before the first checkpoint; --resume begins again",
+                markup=False,
+            )
+        raise
     finally:
         log = run_folder.read_log(out) if is_main() else []
         _draw(log, out / CURVE)
@@ -144,9 +156,35 @@ def _start(foundation: str, vocabulary: Path | None) -> tuple[MaskedLM, PreTrain
     model, tokenizer = masked_lm.load(foundation)
     if vocabulary is None:
         return model, tokenizer, None
-    new = load_tokenizer(vocabulary)
+    new = _vocabulary(vocabulary)
     moved, transplanted = transplant(model, tokenizer, new)
     return moved, new, transplanted
+
+
+def _vocabulary(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in `folder`. Raises NotPretrained, ArtifactError if it is not as it was written."""
+    if (folder / artifacts.MANIFEST).exists():
+        artifacts.verify(folder)
+    try:
+        tokenizer = load_tokenizer(folder)
+    except FoundationError:
+        raise NotPretrained(
+            f"there is no vocabulary in {str(folder)!r} that can be loaded; make one with `nightread vocabulary build`"
+        ) from None
+    kind = type(tokenizer.backend_tokenizer.model).__name__
+    if kind != "WordPiece":
+        raise NotPretrained(
+            f"the vocabulary in {str(folder)!r} is a {kind} and no WordPiece; make one with `nightread vocabulary "
+            "build`"
+        )
+    return tokenizer
+
+
+def _named(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What tells a vocabulary from another with as many pieces."""
+    vocabulary = tokenizer.get_vocab()
+    pieces = "\n".join(sorted(vocabulary, key=vocabulary.__getitem__))
+    return f"{len(vocabulary)} pieces, sha256 {hashlib.sha256(pieces.encode()).hexdigest()[:12]}"
 
 
 def _read(settings: HouseSettings, names: Sequence[str], tokenizer: PreTrainedTokenizerFast, length: int) -> Documents:
@@ -155,11 +193,13 @@ def _read(settings: HouseSettings, names: Sequence[str], tokenizer: PreTrainedTo
     with _tracked("reading") as shown:
 
         def texts() -> Iterator[str]:
+            number = 0
             for number, text in enumerate(corpora.texts(settings, names), 1):
                 shares[language(text)] += len(text.encode())
                 if number % _SOME == 0:
                     shown.update(number, note="documents")
                 yield text
+            shown.update(number, note="documents")
 
         documents = packing.tokenize(texts(), tokenizer, length=length)
     if not len(documents.ends):

@@ -30,7 +30,7 @@ def pretrain(
     epochs: Annotated[float, typer.Option(min=0.01, help="Times that all text is read.")] = 1.0,
     length: Annotated[int, typer.Option(min=16, help="Tokens in a row.")] = 128,
     batch_tokens: Annotated[int, typer.Option(min=16, help="Tokens in a step, over all processes.")] = 16_384,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 1e-4,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=1, help="Peak learning rate of AdamW.")] = 1e-4,
     whole_word: Annotated[bool, typer.Option("--whole-word", help="Mask whole words.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,

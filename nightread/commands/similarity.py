@@ -35,7 +35,7 @@ def similarity(
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Times that the training pairs are read.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of fine-tuning.")] = 5e-5,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=1, help="Peak learning rate of fine-tuning.")] = 5e-5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures.")] = 0,
     as_json: AsJson = False,
     home: Home = None,

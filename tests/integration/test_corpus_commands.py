@@ -154,11 +154,31 @@ def test_another_encoding_is_refused_and_nothing_is_left(house: HouseUnderTest, 
     [
         ("a.txt", b"", [], "nothing is left for corpus 'first' (the files are empty)"),
         ("a.txt", b"1\n2\n", [], "nothing is left for corpus 'first' (2 no words)"),
-        ("a.csv", b"id,report\n1,a\n", [], "has no column 'text'; name one with --column: id, report"),
+        (
+            "a.csv",
+            b"id,report\n1,a\n",
+            [],
+            "a.csv:1: none of the 2 columns named there is 'text'; name one with --column",
+        ),
+        (
+            "a.csv",
+            "번호,판독\n1,a\n".encode("cp949"),
+            [],
+            "a.csv:1: the line that names the columns is no text in utf-8",
+        ),
+        (
+            "a.csv",
+            "id,text\n1,a\n".encode("utf-16"),
+            [],
+            "a.csv:1: the line that names the columns is no text in utf-8",
+        ),
         ("a.parquet", b"PAR1", [], "is no Parquet file"),
         ("a.txt.gz", b"no gzip", [], "broken gzip"),
+        ("a.txt.gz", gzip.compress(b"a line of some text")[:10] + b"\xff" * 20, [], "broken gzip"),
         ("a.txt", b"a", ["--encoding", "utf-16"], "convert the file to utf-8"),
         ("a.txt", b"a", ["--encoding", "klingon"], "no encoding that Python knows"),
+        ("a.csv", b"id,text\n1,a\n", ["--encoding", "idna"], "no encoding that Python knows"),
+        ("a.txt", b"a", ["--encoding", "undefined"], "no encoding that Python knows"),
     ],
 )
 def test_bad_files_are_refused(
@@ -166,6 +186,13 @@ def test_bad_files_are_refused(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert error in (typed("corpus", "add", "first", tmp_path / name, *options).error or "")
+
+
+def test_a_table_that_does_not_name_its_columns_is_not_quoted(typed: Typed, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", "1,Hong Gildong has a secret effusion,0\n2,Another one,1\n")
+    error = typed("corpus", "add", "first", file).error or ""
+    assert "none of the 3 columns" in error
+    assert "effusion" not in error
 
 
 def test_names_that_cannot_be_and_files_that_are_not_there(typed: Typed, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """`nightread pretrain` and `nightread similarity` as people type them, on corpora that are files."""
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import DistilBertConfig, DistilBertModel
 
+from models import artifacts
 from models.encoder import new_encoder
 from models.foundations import load_encoder, load_tokenizer, save_tokenizer
 from models.vocabulary import train_wordpiece
@@ -123,6 +128,9 @@ def test_epochs_say_how_many_steps(foundation: Path, corpus: str, typed: Typed, 
         (["--resume"], 1, "there is nothing to resume"),
         (["--foundation", "/nowhere/at/all"], 1, "there is no folder"),
         (["--device", "tpu7"], 1, "there is no device"),
+        (["--vocabulary", "/nowhere/at/all"], 1, "there is no vocabulary in '/nowhere/at/all'"),
+        (["--learning-rate", "-1"], 2, "'--learning-rate'"),
+        (["--learning-rate", "nan"], 2, "'--learning-rate'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing(
@@ -152,6 +160,44 @@ def test_a_folder_in_use_is_left_alone(foundation: Path, corpus: str, typed: Typ
     assert said.code == 1
     assert "is in use" in said.plain
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_ctrl_c_says_how_to_go_on_and_another_vocabulary_of_that_size_does_not(
+    foundation: Path, corpus: str, typed: Typed, tmp_path: Path
+) -> None:
+    for name, seed in (("first", 11), ("second", 12)):
+        with artifacts.writing(tmp_path / name) as part:
+            save_tokenizer(train_wordpiece(made_up(80, seed), 500), part)
+    assert len(load_tokenizer(tmp_path / "first")) == len(load_tokenizer(tmp_path / "second"))
+    out = tmp_path / "out"
+    arguments = asked(foundation, corpus, out, "--checkpoint-every", 4, "--steps", 100_000, "--vocabulary")
+
+    def press() -> None:
+        while not any((out / "checkpoints").glob("step-*")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presses = threading.Thread(target=press, daemon=True)
+    presses.start()
+    said = typed(*arguments, tmp_path / "first")
+    presses.join()
+    assert said.code == 130
+    assert "stopped; --resume goes on from step-" in said.plain
+
+    said = typed(*arguments, tmp_path / "second", "--resume")
+    assert said.code == 1
+    assert "was begun with vocabulary '500 pieces" in said.plain
+
+
+def test_an_altered_vocabulary_is_refused(foundation: Path, corpus: str, typed: Typed, tmp_path: Path) -> None:
+    with artifacts.writing(tmp_path / "vocabulary") as part:
+        save_tokenizer(train_wordpiece(made_up(80, 2), 500), part)
+    file = tmp_path / "vocabulary" / "tokenizer.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"lowercase": true', '"lowercase": false'))
+    said = typed(*asked(foundation, corpus, tmp_path / "out", "--vocabulary", tmp_path / "vocabulary"))
+    assert said.code == 1
+    assert "is not the file that was written" in said.plain
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_corpus_in_one_language_is_warned_of(foundation: Path, typed: Typed, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A folder is written whole or not at all, and refused when a file is not the one that was written."""
 
 import hashlib
+from errno import EACCES, ENOSPC
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,13 @@ def test_what_is_there_is_not_overwritten(folder: Path) -> None:
     with pytest.raises(ArtifactError, match="exists already"), artifacts.writing(folder):
         pass
     artifacts.verify(folder)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    said = pytest.raises(artifacts.NoRoomError, match=r"model' could not be written .*; make room")
+    with said, artifacts.writing(tmp_path / "model") as part:
+        (part / "weights").write_bytes(b"half")
+        raise OSError(ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(PermissionError), artifacts.writing(tmp_path / "model"):
+        raise PermissionError(EACCES, "Permission denied", "source.txt")

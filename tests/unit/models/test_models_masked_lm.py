@@ -188,3 +188,11 @@ def test_a_cased_vocabulary_read_in_small_letters_is_refused(
         masked_lm.load(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert masked_lm.load(tmp_path)[1].tokenize("Pleural pleural") == ["Pleural", "pleural"]
+
+
+def test_a_folder_without_config_is_told_by_its_config(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    published(tmp_path, tokenizer)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(FoundationError, match=r"no config\.json that can be read"):
+        masked_lm.load(tmp_path)

@@ -22,7 +22,7 @@ from models.encoder import new_encoder
 from models.finetuning import fine_tune
 from models.learning_rates import warmed_up_and_decayed
 from models.pretraining import PretrainingStep, Run, _shares
-from models.run_folder import PretrainingError, read_log
+from models.run_folder import PretrainingError, RunFolder, read_log
 
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)])}
 
@@ -199,3 +199,22 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 0.05
     assert warmed_up_and_decayed(0, steps=1, peak=2.0, warm_up=0.1) == 2.0
+
+
+def test_a_loss_that_is_no_number_ends_it_before_anything_is_kept(with_dropout: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, learning_rate=1e30)
+    with pytest.raises(PretrainingError, match=r"no number any more; begin again .* lower learning rate"):
+        tiny_run(with_dropout, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out" / "model").exists()
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    assert "nan" not in (tmp_path / "out" / "log.jsonl").read_text().lower()
+
+
+def test_a_log_that_finds_no_room_is_named_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.begin_log(0)
+    folder.close()
+    folder._log = Path("/dev/full").open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it closes it
+    with pytest.raises(PretrainingError, match=r"log\.jsonl' could not be written .*make room and resume"):
+        folder.log({"step": 1})
+    folder.close()

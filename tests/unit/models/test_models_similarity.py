@@ -1,14 +1,17 @@
 """Similarity: the readers of its files, its correlations, and that a model's scores say what the sentences say."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bilingual_reports import made_up_reports
 from scipy import stats
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from models import sentence_pairs
-from models.errors import FoundationError, ModelError
+from models.errors import ArtifactError, FoundationError, ModelError
+from models.foundations import save_tokenizer
 from models.sentence_pairs import Format, Pair, PairsError
 from models.similarity import correlation, fine_tuned, zero_shot
 
@@ -189,3 +192,46 @@ def test_fine_tuning_learns_what_cosine_does_not_know(foundation: Path) -> None:
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FoundationError):
         zero_shot(tmp_path, [Pair("a", "b", 1)])
+
+
+def test_an_altered_model_is_refused(tmp_path: Path, foundation: Path) -> None:
+    shutil.copytree(foundation, tmp_path / "altered")
+    file = tmp_path / "altered" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="is not the file that was written"):
+        zero_shot(tmp_path / "altered", [Pair("one", "two", 1.0)])
+
+
+def test_more_pieces_than_embeddings_are_refused(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    BertModel(
+        BertConfig(vocab_size=len(tokenizer) - 1, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    ).save_pretrained(tmp_path)
+    save_tokenizer(tokenizer, tmp_path)
+    with pytest.raises(FoundationError, match="embeddings for"):
+        zero_shot(tmp_path, [Pair("one", "two", 1.0)])
+
+
+def test_positions_that_begin_behind_the_padding_are_not_overrun(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=34,
+        pad_token_id=1,
+    )
+    RobertaModel(config).save_pretrained(tmp_path)
+    save_tokenizer(tokenizer, tmp_path)
+    assert np.isfinite(zero_shot(tmp_path, [Pair("no pleural effusion " * 40, "흉수가 없다.", 1.0)])).all()
+
+
+def test_what_cannot_be_correlated_says_why() -> None:
+    with pytest.raises(ModelError, match="2 sentence pairs are too few"):
+        correlation([0.1, 0.2], [1, 2])
+    with pytest.raises(ModelError, match="scores are no numbers"):
+        correlation([0.1, np.nan, 0.3], [1, 2, 3])
