@@ -31,12 +31,13 @@ import study_table
 import torch
 from study_cells import PUBLISHED, Scale, Site, Stage, Study
 
-from nightread import console
+from nightread import console, demo
 
 SCALES = {
     "quick": Scale(
         layers=2,
         width=64,
+        dropout=0.0,
         pieces=8_000,
         seeds=(0,),
         foundations=("English",),
@@ -60,29 +61,31 @@ SCALES = {
     "small": Scale(
         layers=2,
         width=128,
+        dropout=0.0,
         pieces=8_000,
         seeds=(0, 1),
         foundations=("Korean", "English", "both"),
-        rows=24,
-        general_steps=500,
-        bilingual_steps=500,
+        rows=8,
+        general_steps=1_500,
+        bilingual_steps=1_500,
         general_rate=2e-3,
-        bilingual_rate=1e-3,
+        bilingual_rate=2e-3,
         corpus=2_000,
         annotated=400,
         few=100,
         epochs=6,
         epochs_of_few=15,
-        classifier_rate=1e-3,
+        classifier_rate=demo.LEARNING_RATE,
         batch=8,
         judged=300,
-        pairs=1_500,
-        pairs_epochs=2,
+        pairs=0,
+        pairs_epochs=0,
         pairs_rate=5e-4,
     ),
     "gpu": Scale(
         layers=6,
         width=384,
+        dropout=0.1,
         pieces=45_000,
         seeds=(0,),
         foundations=("Korean", "English", "both", PUBLISHED),

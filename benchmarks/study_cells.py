@@ -65,6 +65,7 @@ class Scale:
 
     layers: int
     width: int
+    dropout: float
     pieces: int
     seeds: tuple[int, ...]
     foundations: tuple[str, ...]
@@ -81,7 +82,7 @@ class Scale:
     classifier_rate: float
     batch: int  # reports in a step
     judged: int  # made-up reports of each hospital
-    pairs: int  # sentence pairs to fit a regression on, in each language
+    pairs: int  # sentence pairs to fit a regression on, in each language; two layers learn nothing of a few
     pairs_epochs: int
     pairs_rate: float
 
@@ -124,7 +125,9 @@ def make_foundation(study: Study, name: str, seed: int) -> Counts:
     """From random weights, on general text."""
     scale, tokenizer = study.scale, load_tokenizer(study.vocabulary(name))
     with TemporaryDirectory() as scratch:
-        new_encoder(Path(scratch) / "new", tokenizer, layers=scale.layers, width=scale.width, seed=seed)
+        new_encoder(
+            Path(scratch) / "new", tokenizer, layers=scale.layers, width=scale.width, dropout=scale.dropout, seed=seed
+        )
         model, _ = masked_lm.load(Path(scratch) / "new", seed=seed)
     return _learn(
         study,
@@ -161,24 +164,25 @@ def judge_bits(study: Study, name: str, stage: Stage, seed: int) -> Counts:
 
 
 def judge_similarity(study: Study, cell: str, name: str, stage: Stage, seed: int) -> Counts:
-    """Scores for KorSTS and STS-B: zero-shot, and from a regression fitted on some of the pairs."""
+    """Scores for KorSTS and STS-B: zero-shot, and from a regression fitted on pairs if the scale has any."""
     source, scale = study.model(name, stage, seed), study.scale
     scores: dict[str, NDArray[np.float64]] = {}
     figures: dict[str, object] = {}
     for language, (train_file, judged_file) in pair_files(study.data).items():
         judged = sentence_pairs.read(judged_file)
-        train = sentence_pairs.read(train_file)
-        chosen = np.random.default_rng(seed).permutation(len(train))[: scale.pairs]
-        scores[f"{language} zero-shot"] = similarity.zero_shot(source, judged)
-        scores[f"{language} fine-tuned"] = similarity.fine_tuned(
-            source,
-            [train[index] for index in chosen],
-            judged,
-            epochs=scale.pairs_epochs,
-            learning_rate=scale.pairs_rate,
-            seed=seed,
-        )
         scores[f"{language} truth"] = np.array([pair.score for pair in judged])
+        scores[f"{language} zero-shot"] = similarity.zero_shot(source, judged)
+        if scale.pairs:
+            train = sentence_pairs.read(train_file)
+            chosen = np.random.default_rng(seed).permutation(len(train))[: scale.pairs]
+            scores[f"{language} fine-tuned"] = similarity.fine_tuned(
+                source,
+                [train[index] for index in chosen],
+                judged,
+                epochs=scale.pairs_epochs,
+                learning_rate=scale.pairs_rate,
+                seed=seed,
+            )
     for what, given in scores.items():
         language, _, how = what.partition(" ")
         if how != "truth":

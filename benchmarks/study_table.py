@@ -64,7 +64,7 @@ def classification(study: Study) -> Iterator[Row]:
 
 def similarities(study: Study) -> Iterator[Row]:
     """Pearson's r, with intervals over pairs."""
-    for how in ("fine-tuned", "zero-shot"):
+    for how in ("fine-tuned", "zero-shot") if study.scale.pairs else ("zero-shot",):
         for language in LANGUAGES:
             for name in study.scale.foundations:
 

@@ -26,7 +26,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
-from models import metrics
+from models import comparison, metrics
 from models.classifier import Classifier
 from models.finetuning import TrainingStep, fine_tune
 from pipeline.label_sets import CT_RATE_FINDINGS
@@ -34,7 +34,6 @@ from pipeline.worth_labelling import choose
 
 LABELS = [finding[0] for finding in CT_RATE_FINDINGS]
 THRESHOLDS = [0.5] * len(LABELS)
-RESAMPLES = 2000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -155,22 +154,13 @@ def report(name: str, said: Floats, truth: Ints, trained_on: Ints) -> None:
 
 def compare(name: str, ours: Sequence[Floats], theirs: Sequence[Floats], truth: Ints) -> None:
     """The difference in macro F1, averaged over seeds, with its interval by the paired bootstrap over reports."""
-    draws = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=RESAMPLES)
-
-    def macro_f1(said: Sequence[Floats], counts: Ints) -> Floats:
-        """(resamples,), averaged over seeds; a finding without a positive stays out."""
-        found = np.stack([one >= THRESHOLDS for one in said]).astype(np.int64)  # (seeds, reports, labels)
-        hits, predicted, positive = counts @ (found * truth), counts @ found, counts @ truth
-        f1 = np.where(positive > 0, 2 * hits / np.maximum(predicted + positive, 1), np.nan)
-        return np.asarray(np.nanmean(f1, axis=(0, 2)))
-
-    whole = np.ones((1, len(truth)), dtype=np.int64)
-    difference = (macro_f1(ours, whole) - macro_f1(theirs, whole))[0]
-    low, high = np.percentile(macro_f1(ours, draws) - macro_f1(theirs, draws), (2.5, 97.5))
-    by_seed = ", ".join(
-        f"{(macro_f1([a], whole) - macro_f1([b], whole))[0]:+.3f}" for a, b in zip(ours, theirs, strict=True)
-    )
-    say(f"  {name}: macro F1 {difference:+.3f} (paired bootstrap {low:+.3f} to {high:+.3f}); by seed {by_seed}")
+    pairs = [
+        comparison.difference(*(comparison.macro_f1(said >= THRESHOLDS, truth) for said in pair))
+        for pair in zip(ours, theirs, strict=True)
+    ]
+    value, low, high = comparison.estimate(comparison.mean(pairs), len(truth))
+    by_seed = ", ".join(f"{comparison.estimate(pair, len(truth), resamples=1).value:+.3f}" for pair in pairs)
+    say(f"  {name}: macro F1 {value:+.3f} (paired bootstrap {low:+.3f} to {high:+.3f}); by seed {by_seed}")
 
 
 def positives(truth: Ints, trained_on: dict[str, Ints]) -> None:
