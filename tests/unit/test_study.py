@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import study
 import study_table
-from models.comparison import Estimate
 from study import Cell
 from study_cells import Study
 from study_table import BITS, CLASSIFICATION, SIMILARITY, Row
+
+from models.comparison import Estimate
 
 
 def row(kind: str, gain: float, *, before: float = 0.5, width: float = 0.01) -> Row:
