@@ -128,6 +128,7 @@ def settle(given: argparse.Namespace) -> None:
         "epochs",
         "learning_rate",
         "steps",
+        "pretraining_rate",
         "size",
         "text",
         "held_out",
@@ -253,7 +254,7 @@ def bilingual(given: argparse.Namespace, folder: Path, pool: Sequence[str], held
         tokenizer,
         data,
         out,
-        settings=Settings(steps=given.steps, learning_rate=5e-4, seed=given.seed),
+        settings=Settings(steps=given.steps, learning_rate=given.pretraining_rate, seed=given.seed),
         run=Run(checkpoint_every=100),
         resume=out.exists() and any(path.name != "lock" for path in out.iterdir()),
         on_step=shown(given),
@@ -648,6 +649,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1.5e-4, help="of fitting")
     parser.add_argument("--steps", type=int, default=200, help="of pre-training, 32 packed rows of 128 tokens each")
+    parser.add_argument(
+        "--pretraining-rate",
+        type=float,
+        default=1e-4,
+        help="peak learning rate of pre-training; at 5e-4 a small foundation with a fresh head forgets how to read",
+    )
     parser.add_argument("--size", type=int, default=8_000, help="pieces of the bilingual vocabulary")
     parser.add_argument("--text", type=int, help="documents of general text to pre-train on (default: all)")
     parser.add_argument("--threshold", type=float, default=0.5, help="from which probability on a finding is said")

@@ -1,6 +1,6 @@
 """Pre-training's speed beside Hugging Face's Trainer: real tokens a second, padding not counted, and peak memory.
 
-    .venv/bin/python benchmarks/pretraining.py [--data ../shared/data] [--steps 20 --batch-tokens 4096]
+    .venv/bin/python benchmarks/pretraining.py [--data ../shared/data] [--steps 6 --batch-tokens 4096]
 
 Both train the same masked language model (6 layers, 384 wide, 45,000 pieces) on the same documents with as many real
 tokens in a step: ours packed, the Trainer as its documentation says, with DataCollatorForLanguageModeling and dynamic
@@ -258,7 +258,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cuda = torch.cuda.is_available()
     parser.add_argument("--data", type=Path, help="folder of real text (default: made-up reports)")
-    parser.add_argument("--steps", type=int, default=100 if cuda else 20, help="timed; on a GPU a multiple of ten")
+    parser.add_argument("--steps", type=int, default=100 if cuda else 6, help="timed; on a GPU a multiple of ten")
     parser.add_argument("--batch-tokens", type=int, default=65_536 if cuda else 4_096)
     parser.add_argument("--turns", type=int, default=3)
     for inner in ("--measure", "--folder"):
