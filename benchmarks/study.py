@@ -31,7 +31,7 @@ import study_table
 import torch
 from study_cells import PUBLISHED, Scale, Site, Stage, Study
 
-from nightread import console, demo
+from nightread import console
 
 SCALES = {
     "quick": Scale(
@@ -49,8 +49,8 @@ SCALES = {
         corpus=50,
         annotated=60,
         few=40,
-        epochs=1,
-        epochs_of_few=2,
+        steps=10,
+        few_steps=10,
         classifier_rate=2e-3,
         batch=8,
         judged=60,
@@ -66,17 +66,17 @@ SCALES = {
         seeds=(0, 1),
         foundations=("Korean", "English", "both"),
         rows=8,
-        general_steps=1_500,
-        bilingual_steps=1_500,
+        general_steps=1_000,
+        bilingual_steps=1_000,
         general_rate=2e-3,
         bilingual_rate=2e-3,
         corpus=2_000,
-        annotated=400,
+        annotated=300,
         few=100,
-        epochs=6,
-        epochs_of_few=15,
-        classifier_rate=demo.LEARNING_RATE,
-        batch=8,
+        steps=800,
+        few_steps=400,
+        classifier_rate=1e-3,
+        batch=4,
         judged=300,
         pairs=0,
         pairs_epochs=0,
@@ -97,8 +97,8 @@ SCALES = {
         corpus=4_000,
         annotated=1_000,
         few=100,
-        epochs=6,
-        epochs_of_few=20,
+        steps=400,
+        few_steps=150,
         classifier_rate=1.5e-4,
         batch=16,
         judged=500,

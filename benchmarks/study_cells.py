@@ -77,8 +77,8 @@ class Scale:
     corpus: int  # made-up reports of each hospital to pre-train on
     annotated: int  # made-up reports of each hospital; the real ones are all that there are
     few: int  # annotations in the poor setting
-    epochs: int
-    epochs_of_few: int
+    steps: int  # of fitting a classifier to all annotations, as many whatever there are of them; too few to converge
+    few_steps: int  # and the learning rate decides which foundation looks better
     classifier_rate: float
     batch: int  # reports in a step
     judged: int  # made-up reports of each hospital
@@ -199,6 +199,7 @@ def judge_classification(
     pool = annotated(study, site)
     count = scale.few if few else len(pool.texts)
     order = np.random.default_rng(seed).permutation(len(pool.texts))[:count]
+    steps = scale.few_steps if few else scale.steps
     held, fitted = np.split(order, [max(1, count // 10)])
     with TemporaryDirectory() as scratch:
         fine_tune(
@@ -207,7 +208,7 @@ def judge_classification(
             texts=[pool.texts[index] for index in fitted],
             labels=pool.truth[fitted],
             label_names=FINDINGS,
-            epochs=scale.epochs_of_few if few else scale.epochs,
+            epochs=max(1, round(steps * scale.batch / len(fitted))),
             learning_rate=scale.classifier_rate,
             batch_reports=scale.batch,
             seed=seed,
