@@ -204,7 +204,7 @@ def _loaded(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFas
     if (Path(source) / artifacts.MANIFEST).exists():
         artifacts.verify(Path(source))
     encoder, tokenizer = load_encoder(source), load_tokenizer(source)
-    rows = int(encoder.get_input_embeddings().weight.shape[0])  # type: ignore[union-attr, index]
+    rows = int(encoder.get_input_embeddings().weight.shape[0])  # type: ignore[index]
     if max(tokenizer.get_vocab().values()) >= rows:
         raise FoundationError(
             f"model {str(source)!r} has {rows} embeddings for {len(tokenizer)} pieces; take weights and tokenizer from "
@@ -220,8 +220,9 @@ def _backend(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> To
     positions = getattr(encoder.config, "max_position_embeddings", _LONGEST)
     # RoBERTa and its kin count positions from after the padding index.
     table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
-    if getattr(table, "padding_idx", None) is not None:
-        positions -= table.padding_idx + 1
+    padding = getattr(table, "padding_idx", None)
+    if padding is not None:
+        positions -= padding + 1
     backend.enable_truncation(int(min(_LONGEST, tokenizer.model_max_length, positions)))
     backend.encode_special_tokens = True  # "[SEP]" typed into a sentence is text
     return backend

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,17 +169,25 @@ def test_ctrl_c_says_how_to_go_on_and_another_vocabulary_of_that_size_does_not(
             save_tokenizer(train_wordpiece(made_up(80, seed), 500), part)
     assert len(load_tokenizer(tmp_path / "first")) == len(load_tokenizer(tmp_path / "second"))
     out = tmp_path / "out"
-    arguments = asked(foundation, corpus, out, "--checkpoint-every", 4, "--steps", 100_000, "--vocabulary")
+    arguments = asked(foundation, corpus, out, "--checkpoint-every", 4, "--steps", 5_000, "--vocabulary")
+    ended = threading.Event()
 
     def press() -> None:
-        while not any((out / "checkpoints").glob("step-*")):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        while not ended.wait(0.01):
+            if any((out / "checkpoints").glob("step-*")):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
 
-    presses = threading.Thread(target=press, daemon=True)
-    presses.start()
-    said = typed(*arguments, tmp_path / "first")
-    presses.join()
+    presses = threading.Thread(target=press)
+    # A shell that puts the tests into the background has them ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        presses.start()
+        said = typed(*arguments, tmp_path / "first")
+    finally:
+        ended.set()
+        presses.join()
+        signal.signal(signal.SIGINT, before)
     assert said.code == 130
     assert "stopped; --resume goes on from step-" in said.plain
 
