@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -19,6 +20,13 @@ CLASSIFICATION, SIMILARITY, BITS = "classification", "similarity", "bits per byt
 COLOURS = {"Korean": "#0072b2", "English": "#e69f00", "both": "#009e73", PUBLISHED: "#cc79a7"}
 LANGUAGES = ("Korean", "English")
 NAMES = {Site.REAL: "real", Site.EAST: "East (made up)", Site.WEST: "West (made up)"}
+
+
+class Measured(NamedTuple):
+    """What a model scores, and on how many reports or pairs."""
+
+    measure: Measure
+    items: int
 
 
 class Row(NamedTuple):
@@ -47,46 +55,41 @@ def write(study: Study) -> None:
 def classification(study: Study) -> Iterator[Row]:
     """Macro F1, with intervals over reports."""
     for few in (False, True):
+        amount = f"{study.scale.few} annotations" if few else "all annotations"
         for site in Site:
             for judged in site.judged_on:
-                amount = f"{study.scale.few} annotations" if few else "all annotations"
                 what = f"{NAMES[site]} → {NAMES[judged]}, {amount}"
-                for name in study.scale.foundations:
-
-                    def measure(stage: Stage, seed: int, name: str = name) -> tuple[Measure, int]:
-                        cell = f"{name}-{stage}-{seed}-{site}-{'few' if few else 'all'}"  # noqa: B023
-                        with np.load(study.arrays(cell)) as arrays:
-                            found, truth = arrays[f"{judged} found"], arrays[f"{judged} truth"]  # noqa: B023
-                        return comparison.macro_f1(found, truth), len(truth)
-
-                    yield compared(study, CLASSIFICATION, what, name, measure)
+                loads = partial(macro_f1, study, cell=f"{site}-{'few' if few else 'all'}", judged=judged)
+                yield from (compared(study, CLASSIFICATION, what, name, loads) for name in study.scale.foundations)
 
 
 def similarities(study: Study) -> Iterator[Row]:
     """Pearson's r, with intervals over pairs."""
     for how in ("fine-tuned", "zero-shot") if study.scale.pairs else ("zero-shot",):
         for language in LANGUAGES:
+            loads = partial(correlation, study, language=language, how=how)
             for name in study.scale.foundations:
-
-                def measure(stage: Stage, seed: int, name: str = name) -> tuple[Measure, int]:
-                    with np.load(study.arrays(f"{name}-{stage}-{seed}-similarity")) as arrays:
-                        given, truth = arrays[f"{language} {how}"], arrays[f"{language} truth"]  # noqa: B023
-                    return comparison.pearson(given, truth), len(truth)
-
-                yield compared(study, SIMILARITY, f"{language}, {how}", name, measure)
+                yield compared(study, SIMILARITY, f"{language}, {how}", name, loads)
 
 
-def compared(study: Study, kind: str, what: str, name: str, measure) -> Row:  # type: ignore[no-untyped-def]
-    stages: list[list[Measure]] = []
-    items = 0
-    for stage in Stage:
-        several = []
-        for seed in study.scale.seeds:
-            one, items = measure(stage, seed)
-            several.append(one)
-        stages.append(several)
-    before, after = (comparison.mean(several) for several in stages)
-    once = np.ones((1, items))
+def macro_f1(study: Study, model: str, *, cell: str, judged: Site) -> Measured:
+    with np.load(study.arrays(f"{model}-{cell}")) as arrays:
+        found, truth = arrays[f"{judged} found"], arrays[f"{judged} truth"]
+    return Measured(comparison.macro_f1(found, truth), len(truth))
+
+
+def correlation(study: Study, model: str, *, language: str, how: str) -> Measured:
+    with np.load(study.arrays(f"{model}-similarity")) as arrays:
+        given, truth = arrays[f"{language} {how}"], arrays[f"{language} truth"]
+    return Measured(comparison.pearson(given, truth), len(truth))
+
+
+def compared(study: Study, kind: str, what: str, name: str, loads: Callable[[str], Measured]) -> Row:
+    """A foundation before and after, by what `loads` gives for a model's name."""
+    found = {stage: [loads(f"{name}-{stage}-{seed}") for seed in study.scale.seeds] for stage in Stage}
+    before, after = (comparison.mean([one.measure for one in found[stage]]) for stage in Stage)
+    items = found[Stage.FOUNDATION][0].items
+    alone = [[comparison.estimate(one.measure, items, resamples=1).value for one in found[stage]] for stage in Stage]
     return Row(
         kind,
         what,
@@ -94,7 +97,7 @@ def compared(study: Study, kind: str, what: str, name: str, measure) -> Row:  # 
         comparison.estimate(before, items),
         comparison.estimate(after, items),
         comparison.estimate(comparison.difference(after, before), items),
-        tuple((float(one(once)[0]), float(two(once)[0])) for one, two in zip(*stages, strict=True)),
+        tuple(zip(*alone, strict=True)),
     )
 
 
