@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -26,7 +27,7 @@ def load_encoder(source: str | Path) -> PreTrainedModel:
 
     Raises FoundationError, with the way out, if there is none or if it is not an encoder.
     """
-    _refuse_missing_folder(source)
+    _refuse_unreachable(source)
     try:
         with quietly():
             encoder, loading = AutoModel.from_pretrained(
@@ -60,11 +61,17 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
     transformers 5 rebuilds the normalizer of a BERT tokenizer from its class: with a cased Korean vocabulary
     "폐렴" then becomes [UNK]. So the class is asked for special tokens only, unless there is no tokenizer.json.
     """
-    _refuse_missing_folder(source)
+    _refuse_unreachable(source)
     try:
         with quietly():
             found = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
             saved = cached_file(str(source), "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+            # vocab.txt does not say whether it is cased, and transformers takes it for not. BioBERT's is, and brings no
+            # tokenizer_config.json to say so.
+            if not saved and not _says_case(source) and any(map(_is_capitalised, found.get_vocab())):
+                found = AutoTokenizer.from_pretrained(
+                    source, use_fast=True, trust_remote_code=False, do_lower_case=False
+                )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FoundationError(
             f"foundation {str(source)!r} has no tokenizer that can be loaded ({_first_line(error)}); "
@@ -151,11 +158,32 @@ def _sees_both_ways(encoder: PreTrainedModel) -> bool:
     return not torch.equal(hidden[0, 0], hidden[1, 0])
 
 
-def _refuse_missing_folder(source: str | Path) -> None:
+def _says_case(source: str | Path) -> bool:
+    file = cached_file(str(source), "tokenizer_config.json", _raise_exceptions_for_missing_entries=False)
+    return file is not None and "do_lower_case" in json.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def _is_capitalised(piece: str) -> bool:
+    return piece.isascii() and piece.isalpha() and piece.istitle()
+
+
+def _refuse_unreachable(source: str | Path) -> None:
+    """Asked first, for without a network transformers tries for most of a minute and then blames a file."""
     text = str(source)
-    looks_like_a_path = isinstance(source, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1
-    if looks_like_a_path and not Path(text).is_dir():
+    if Path(text).is_dir():
+        return
+    if isinstance(source, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise FoundationError(f"there is no folder {text!r}; give the folder of a foundation model or its hub id")
+    try:
+        if not isinstance(try_to_load_from_cache(text, "config.json"), str):
+            get_hf_file_metadata(hf_hub_url(text, "config.json"))
+    except (OSError, ValueError):
+        return  # the hub answers, or is not to be asked: what it says of this id is told where it is loaded
+    except Exception as error:  # noqa: BLE001 - the hub's client has changed its network library, and its errors, before
+        raise FoundationError(
+            f"foundation {text!r} is no folder, and the hub cannot be reached ({_first_line(error)}); give the folder "
+            "of a foundation model"
+        ) from None
 
 
 def _first_line(error: BaseException) -> str:

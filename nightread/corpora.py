@@ -103,8 +103,8 @@ def add(
     """Clean `files` and keep what is left as corpus `name`, whole or not at all.
 
     `on_progress` hears how many bytes of how many are read. Of a corpus of kind `ehr`, documents that hold identifying
-    data are left out. Raises CorpusError if the name cannot be used, if a file cannot be read, or if nothing is left;
-    ArtifactError if the corpus is there already.
+    data are left out. Raises CorpusError if the name cannot be used, if the corpus is there already, if a file cannot
+    be read, or if nothing is left.
     """
     if not _NAME.fullmatch(name) or name == REPORTS:
         raise CorpusError(
@@ -112,7 +112,10 @@ def add(
             "the stored reports"
         )
     folder = _folder(settings) / name
-    artifacts.refuse_used(folder)
+    if folder.exists():
+        raise CorpusError(
+            f"there is a corpus {name!r} already; take another name, or first remove it with `nightread corpus remove`"
+        )
     for path in files:
         if not path.is_file():
             raise CorpusError(f"there is no file {path}")

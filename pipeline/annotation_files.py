@@ -137,7 +137,8 @@ class _Columns:
 
         for asked in (id_column, text_column):
             if asked is not None and asked not in header:
-                raise UnusableAnnotations(f"{file} has no column {asked!r}; it has: {', '.join(header)}")
+                # Not quoted: without a header the first line is a report.
+                raise UnusableAnnotations(f"none of the {len(header)} columns that {file} names is {asked!r}")
         text = text_column or first(TEXT_COLUMNS)
         if text is None:
             raise UnusableAnnotations(

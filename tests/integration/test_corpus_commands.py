@@ -201,7 +201,7 @@ def test_names_that_cannot_be_and_files_that_are_not_there(typed: Typed, tmp_pat
     assert "cannot be named 'reports'" in (typed("corpus", "add", "reports", file).error or "")
     assert "there is no file" in (typed("corpus", "add", "first", tmp_path / "none.txt").error or "")
     assert typed("corpus", "add", "first", file).error is None
-    assert "exists already" in (typed("corpus", "add", "first", file).error or "")
+    assert "there is a corpus 'first' already" in (typed("corpus", "add", "first", file).error or "")
 
 
 def test_records_with_identifying_data_are_left_out(house: HouseUnderTest, typed: Typed, tmp_path: Path) -> None:

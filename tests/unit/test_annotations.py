@@ -165,10 +165,14 @@ def test_a_file_without_a_text_column_is_refused_with_the_way_out(file: Write) -
     assert "--text-column" in refused(file(("befund", "Nodule"), ("A", 1)))
 
 
+def test_a_first_line_that_is_a_report_is_not_quoted(file: Write) -> None:
+    assert "effusion" not in refused(file(("Small effusion.", "1"), ("No nodule.", 0)), id_column="nr")
+
+
 def test_a_column_that_was_named_but_is_not_there_is_refused(file: Write) -> None:
     said = refused(file(("text", "Nodule"), ("A", 1)), id_column="nr")
-    assert "no column 'nr'" in said
-    assert "text, Nodule" in said
+    assert "none of the 2 columns" in said
+    assert "is 'nr'" in said
 
 
 def test_a_file_without_labels_is_refused(file: Write) -> None:

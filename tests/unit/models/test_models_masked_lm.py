@@ -184,10 +184,20 @@ def test_a_cased_vocabulary_read_in_small_letters_is_refused(
         (tmp_path / name).unlink()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Pleural", "Effusion", "pleural"]
     (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    with pytest.raises(FoundationError, match="do_lower_case"):
-        masked_lm.load(tmp_path)
+    # As BioBERT is published: nothing says that its vocabulary is cased but the vocabulary itself.
+    assert masked_lm.load(tmp_path)[1].tokenize("Pleural pleural") == ["Pleural", "pleural"]
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert masked_lm.load(tmp_path)[1].tokenize("Pleural pleural") == ["Pleural", "pleural"]
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    with pytest.raises(FoundationError, match="do_lower_case"):
+        masked_lm.load(tmp_path)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(FoundationError, match=r"'nobody/nothing' is no folder, and the hub cannot be reached"):
+        masked_lm.load("nobody/nothing")
 
 
 def test_a_folder_without_config_is_told_by_its_config(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
