@@ -80,10 +80,12 @@ def test_a_bert_tokenizer_json_is_taken_as_it_stands(tmp_path: Path) -> None:
     assert load_tokenizer(tmp_path).tokenize("폐렴 소견") == trained.tokenize("폐렴 소견")
 
 
-def test_a_vocabulary_file_read_with_the_wrong_case_is_refused(tmp_path: Path) -> None:
+def test_a_vocabulary_file_with_capitals_is_cased_unless_it_is_said_not_to_be(tmp_path: Path) -> None:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "폐렴", "소견", "Pleural"]
     (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert load_tokenizer(tmp_path).tokenize("폐렴 Pleural") == ["폐렴", "Pleural"]
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
     with pytest.raises(FoundationError, match="do_lower_case"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
