@@ -22,6 +22,7 @@ from nightread.corpus_files import CorpusError, Fault
 from nightread.house import House, opened
 from pipeline import identifying, report_texts
 from pipeline.language import language as language_of
+from pipeline.names import Language
 from pipeline.settings import Settings
 
 # The name of the corpus that is the database's reports.
@@ -34,13 +35,6 @@ _MOST_PLACES = 100
 # A line here and there may be spoilt; where so many are, it is the encoding that is not the one named.
 _SPOILT = 0.1
 _BETWEEN_UPDATES = 200
-
-
-class Language(StrEnum):
-    """What a corpus may be said to be written in."""
-
-    KOREAN = "ko"
-    ENGLISH = "en"
 
 
 class Kind(StrEnum):

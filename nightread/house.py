@@ -11,7 +11,7 @@ from sqlalchemy import text
 import migrations
 from nightread import servers
 from pipeline.database import Sessions, engine
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import Role
 from pipeline.settings import Settings
 
@@ -29,8 +29,8 @@ class House:
         return Sessions(engine(self.urls[Role.APP], Role.APP))
 
     @property
-    def sizes(self) -> JobSizes:
-        return JobSizes.of(self.settings)
+    def rules(self) -> LabelRules:
+        return LabelRules.of(self.settings)
 
     def environment(self) -> dict[str, str]:
         """What a worker or scheduler process of this house must find in its environment. Holds passwords."""

@@ -43,7 +43,7 @@ def promote(house: House, version_id: int, *, by: str, note: str | None, force: 
     """
     _require_whole(house, version_id, PromotionRefused, f"model version {version_id} does not begin to serve")
     with house.sessions.begin() as session:
-        return model_versions.promote(session, version_id, by=by, sizes=house.sizes, note=note, force=force)
+        return model_versions.promote(session, version_id, by=by, rules=house.rules, note=note, force=force)
 
 
 def rollback(house: House, *, to: int | None, by: str, note: str | None, force: bool) -> RolledBack:
@@ -57,7 +57,7 @@ def rollback(house: House, *, to: int | None, by: str, note: str | None, force: 
         way_out = "restore its folder, name an older version with --to, or say --force: new reports then wait"
         _require_whole(house, planned.serving, NotRolledBack, "nothing is rolled back", way_out)
     with house.sessions.begin() as session:
-        done = model_versions.rollback(session, by=by, sizes=house.sizes, to=to, note=note)
+        done = model_versions.rollback(session, by=by, rules=house.rules, to=to, note=note)
         if done != planned:
             raise NotRolledBack("what serves has changed meanwhile, so nothing is rolled back; look, and try again")
     return done

@@ -254,7 +254,7 @@ def _promote(house: House, version: int, *, by: str) -> None:
     """In a transaction of its own: a promotion that fails must not cost the training."""
     try:
         with house.sessions.begin() as session:
-            model_versions.promote(session, version, by=by, sizes=house.sizes)
+            model_versions.promote(session, version, by=by, rules=house.rules)
     except NightreadError as error:
         raise NotPromoted(
             f"model version {version} is trained and registered as a candidate, but it does not serve: {error}"

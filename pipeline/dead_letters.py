@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import events, jobs, labelling, promotions
 from pipeline.errors import NightreadError
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import EventKind, FailureCause, JobKind
 from pipeline.tables import Job, JobState
 
@@ -133,7 +133,7 @@ def decisions(session: Session, job_id: int) -> list[Decision]:
     return [Decision(EventKind(row.kind), row.occurred_at, row.by, row.note) for row in rows]
 
 
-def retry(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes, note: str | None = None) -> Retried:
+def retry(session: Session, job_ids: Sequence[int], *, by: str, rules: LabelRules, note: str | None = None) -> Retried:
     """Give jobs that were given up fresh attempts, dropped ones too. Raises `NoDeadLetter` for any other job.
 
     Where an open job does the same work, say a pull that somebody asked for since, the letter is dropped. A report
@@ -147,7 +147,7 @@ def retry(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes,
     for job in _given_up(session, sorted(wanted), JobState.DEAD, JobState.DROPPED):
         try:
             with session.begin_nested():
-                job.state, job.attempts, job.max_attempts = JobState.READY, 0, sizes.attempts
+                job.state, job.attempts, job.max_attempts = JobState.READY, 0, rules.attempts
                 job.waits, job.not_before, job.finished_at = 0, func.now(), None
                 session.flush()
             ready.append(job.id)
@@ -158,13 +158,13 @@ def retry(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes,
             # No model has given up on that work now, or the job that is to do it would leave the report out.
             job.state, job.model_version_id = JobState.DROPPED, None
     if ready:
-        events.publish(session, events.DeadLetterRetried(tuple(ready), by, note), sizes=sizes)
+        events.publish(session, events.DeadLetterRetried(tuple(ready), by, note), rules=rules)
     if overtaken:
-        events.publish(session, events.DeadLetterDropped(tuple(overtaken), by, OVERTAKEN), sizes=sizes)
+        events.publish(session, events.DeadLetterDropped(tuple(overtaken), by, OVERTAKEN), rules=rules)
     return Retried(tuple(ready), overtaken)
 
 
-def drop(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes, note: str | None = None) -> None:
+def drop(session: Session, job_ids: Sequence[int], *, by: str, rules: LabelRules, note: str | None = None) -> None:
     """Decide that dead letters are not to be done. Raises `NoDeadLetter` for any other job.
 
     Their reports stay counted as dead, and the model that failed on them does not get them again; the next does.
@@ -173,7 +173,7 @@ def drop(session: Session, job_ids: Sequence[int], *, by: str, sizes: JobSizes, 
     for job in dead:
         job.state = JobState.DROPPED
     if dead:
-        events.publish(session, events.DeadLetterDropped(tuple(job.id for job in dead), by, note), sizes=sizes)
+        events.publish(session, events.DeadLetterDropped(tuple(job.id for job in dead), by, note), rules=rules)
 
 
 def _of_what_serves(session: Session, job_ids: Sequence[int]) -> Sequence[int]:

@@ -116,6 +116,29 @@ class ScheduleResumed:
     by: str
 
 
+@dataclass(frozen=True)
+class RefreshDue:
+    """The language model is to learn from the new reports: for the reason given, or because somebody asked."""
+
+    kind: ClassVar[EventKind] = EventKind.REFRESH_DUE
+    refresh_run_id: int
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class RefreshFinished:
+    """A refresh came to its end: `state` says which, `reasons` why. Its model version is None if it made none."""
+
+    kind: ClassVar[EventKind] = EventKind.REFRESH_FINISHED
+    refresh_run_id: int
+    state: str
+    model_version_id: int | None
+    former_model_version_id: int | None
+    reasons: tuple[str, ...]
+    by: str
+
+
 Fact = (
     SchedulePaused
     | ScheduleResumed
@@ -127,6 +150,8 @@ Fact = (
     | ModelWithdrawn
     | DeadLetterRetried
     | DeadLetterDropped
+    | RefreshDue
+    | RefreshFinished
 )
 
 # Which work a fact causes. What a fact does not cause here, nobody has to look for elsewhere.
@@ -134,16 +159,18 @@ CAUSES: dict[EventKind, JobKind] = {
     EventKind.REPORTS_RECEIVED: JobKind.LABEL,
     EventKind.MODEL_PROMOTED: JobKind.LABEL,
     EventKind.MODEL_WITHDRAWN: JobKind.LABEL,
+    EventKind.REFRESH_DUE: JobKind.REFRESH,
 }
 
 
-def publish(session: Session, fact: Fact, *, sizes: labelling.JobSizes) -> None:
+def publish(session: Session, fact: Fact, *, rules: labelling.LabelRules) -> None:
     """Store a fact and the jobs it causes, in the caller's transaction: both happen or neither does."""
     session.add(Event(kind=fact.kind, payload=asdict(fact)))
-    if CAUSES.get(fact.kind) is not JobKind.LABEL:
-        return
-    if isinstance(fact, ReportsReceived):
-        labelling.enqueue(session, fact.report_ids, sizes=sizes)
-    else:
-        labelling.reconcile(session, sizes=sizes)
+    causes = CAUSES.get(fact.kind)
+    if causes is JobKind.REFRESH:
+        jobs.enqueue(session, JobKind.REFRESH, key=JobKind.REFRESH, max_attempts=rules.attempts)
+    elif isinstance(fact, ReportsReceived):
+        labelling.enqueue(session, fact.report_ids, rules=rules)
+    elif causes is JobKind.LABEL:
+        labelling.reconcile(session, rules=rules)
         jobs.wake(session, JobKind.LABEL)

@@ -3,28 +3,38 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pipeline import jobs, promotions
 from pipeline.names import JobKind
-from pipeline.settings import Settings
+from pipeline.settings import Relabel, Settings
 from pipeline.tables import Label, ModelVersion
 
 RECONCILE_LOCK = 0x7265636F6E
 
 
 @dataclass(frozen=True)
-class JobSizes:
-    """How label jobs are cut: reports per job, and tries before one is split."""
+class LabelRules:
+    """How label jobs are cut (reports per job, and tries before one is split), and which past reports a new model
+    reads again: all, or those of studies `relabel_since` a day; `date.max` is none.
+    """
 
     reports: int
     attempts: int
+    relabel_since: date | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> "JobSizes":
-        return cls(reports=settings.label_job_size, attempts=settings.attempts)
+    def of(cls, settings: Settings) -> "LabelRules":
+        since = {Relabel.ALL: None, Relabel.NONE: date.max}
+        relabel = settings.relabel
+        return cls(
+            reports=settings.label_job_size,
+            attempts=settings.attempts,
+            relabel_since=since[relabel] if isinstance(relabel, Relabel) else relabel,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,16 +79,16 @@ def described(session: Session, version: ModelVersion) -> ServingModel:
     )
 
 
-def enqueue(session: Session, report_ids: Sequence[int], *, sizes: JobSizes, priority: int = jobs.FRESH) -> int:
+def enqueue(session: Session, report_ids: Sequence[int], *, rules: LabelRules, priority: int = jobs.FRESH) -> int:
     """Cut reports into label jobs; the number of jobs."""
-    parts = list(_parts(report_ids, sizes.reports))
+    parts = list(_parts(report_ids, rules.reports))
     for part in parts:
         named = hashlib.sha256(",".join(map(str, part)).encode()).hexdigest()[:16]
         jobs.enqueue(
             session,
             JobKind.LABEL,
             key=f"label:{part[0]}:{named}",
-            max_attempts=sizes.attempts,
+            max_attempts=rules.attempts,
             report_ids=part,
             priority=priority,
         )
@@ -90,7 +100,17 @@ LACKING = text(
     """
     SELECT s.report_id, s.state = 'pending' AS fresh
     FROM report_state s
-    WHERE (s.state = 'pending' OR (s.stale AND s.state = 'labelled' AND s.dead_job_id IS NULL))
+    JOIN report r ON r.id = s.report_id
+    WHERE (
+        s.state = 'pending'
+        OR (
+            s.stale AND s.state = 'labelled' AND s.dead_job_id IS NULL
+            AND (
+                CAST(:since AS date) IS NULL
+                OR coalesce(r.study_at, r.issued_at, r.received_at) >= CAST(:since AS date)
+            )
+        )
+    )
       -- Hashed once; looking into every open job for every report would be quadratic.
       AND s.report_id NOT IN (
           SELECT unnest(j.report_ids) FROM job j WHERE j.kind = 'label' AND j.state IN ('ready', 'running')
@@ -100,18 +120,18 @@ LACKING = text(
 )
 
 
-def reconcile(session: Session, *, sizes: JobSizes) -> int:
+def reconcile(session: Session, *, rules: LabelRules) -> int:
     """The guarantee: whatever lacks the label it should have gets a job. The number of reports enqueued.
 
     Reports without any label come before those whose label is merely stale. Two reconcilers wait for each
     other, so nothing is enqueued twice.
     """
     one_at_a_time(session)
-    lacking = session.execute(LACKING).all()
+    lacking = session.execute(LACKING, {"since": rules.relabel_since}).all()
     fresh = [row.report_id for row in lacking if row.fresh]
     stale = [row.report_id for row in lacking if not row.fresh]
-    enqueue(session, fresh, sizes=sizes, priority=jobs.FRESH)
-    enqueue(session, stale, sizes=sizes, priority=jobs.RELABEL)
+    enqueue(session, fresh, rules=rules, priority=jobs.FRESH)
+    enqueue(session, stale, rules=rules, priority=jobs.RELABEL)
     return len(lacking)
 
 

@@ -74,7 +74,7 @@ def promote(
     version_id: int,
     *,
     by: str,
-    sizes: labelling.JobSizes,
+    rules: labelling.LabelRules,
     note: str | None = None,
     force: bool = False,
 ) -> int | None:
@@ -101,12 +101,12 @@ def promote(
     version.promoted_at, version.promoted_by, version.stage_note = func.now(), by, note
     version.withdrawn_at = version.withdrawn_by = None
     _show_labels_of(session, version)
-    events.publish(session, events.ModelPromoted(version_id, former, by, note), sizes=sizes)
+    events.publish(session, events.ModelPromoted(version_id, former, by, note), rules=rules)
     return former
 
 
 def rollback(
-    session: Session, *, by: str, sizes: labelling.JobSizes, to: int | None = None, note: str | None = None
+    session: Session, *, by: str, rules: labelling.LabelRules, to: int | None = None, note: str | None = None
 ) -> RolledBack:
     """Withdraw the version that serves, or all that were promoted after `to`; the one before serves again.
 
@@ -122,7 +122,7 @@ def rollback(
         version.withdrawn_at, version.withdrawn_by, version.stage_note = func.now(), by, note
     _show_labels_of(session, ranked[len(done.withdrawn)])
     labelling.hasten(session)
-    events.publish(session, events.ModelWithdrawn(done.withdrawn, done.serving, by, note), sizes=sizes)
+    events.publish(session, events.ModelWithdrawn(done.withdrawn, done.serving, by, note), rules=rules)
     return done
 
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 class JobKind(StrEnum):
     PULL = "pull"
     LABEL = "label"
+    DRIFT = "drift"
+    REFRESH = "refresh"
 
 
 class FeedKind(StrEnum):
@@ -14,6 +16,13 @@ class FeedKind(StrEnum):
     FHIR_NDJSON = "fhir-ndjson"
     CSV = "csv"
     PARQUET = "parquet"
+
+
+class Language(StrEnum):
+    """What a text is written in, where it is one language."""
+
+    KOREAN = "ko"
+    ENGLISH = "en"
 
 
 class FailureCause(StrEnum):
@@ -25,10 +34,11 @@ class FailureCause(StrEnum):
 
 
 class Queue(StrEnum):
-    """One Celery queue per kind of machine: `intake` needs no torch, `label` wants a GPU."""
+    """One Celery queue per kind of machine: `intake` needs no torch, `label` and `training` want a GPU."""
 
     INTAKE = "intake"
     LABEL = "label"
+    TRAINING = "training"
 
 
 class Task(StrEnum):
@@ -36,6 +46,8 @@ class Task(StrEnum):
 
     PULL = "nightread.pull"
     LABEL = "nightread.label"
+    DRIFT = "nightread.drift"
+    REFRESH = "nightread.refresh"
 
 
 class EventKind(StrEnum):
@@ -49,6 +61,8 @@ class EventKind(StrEnum):
     DEAD_LETTER_DROPPED = "DeadLetterDropped"
     SCHEDULE_PAUSED = "SchedulePaused"
     SCHEDULE_RESUMED = "ScheduleResumed"
+    REFRESH_DUE = "RefreshDue"
+    REFRESH_FINISHED = "RefreshFinished"
 
 
 class Role(StrEnum):
@@ -58,3 +72,22 @@ class Role(StrEnum):
     APP = "nightread_app"
     ANALYST = "nightread_analyst"
     READER = "nightread_reader"
+
+
+class Signal(StrEnum):
+    """What is measured of a site's new reports every night, to see whether the language model still fits them."""
+
+    UNKNOWN_PIECES = "unknown-pieces"
+    FERTILITY = "fertility"
+    BITS_PER_BYTE = "bits-per-byte"
+    PREVALENCE = "prevalence"
+    UNCERTAIN_LABELS = "uncertain-labels"
+
+
+class Metric(StrEnum):
+    """What the gates measure of a model version."""
+
+    MACRO_F1 = "macro-f1"
+    PEARSON = "pearson"
+    BITS_PER_BYTE = "bits-per-byte"
+    CHURN = "churn"

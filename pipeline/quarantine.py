@@ -17,7 +17,7 @@ from pipeline.errors import NightreadError
 from pipeline.events import RecordReleased
 from pipeline.feeds.record import Item, Reader, Record, Skipped, Unreadable
 from pipeline.intake import IDENTIFYING_DATA, STORED, Decision, Outcome
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import EventKind
 from pipeline.settings import Settings
 from pipeline.tables import Feed, Quarantine, Report
@@ -212,7 +212,7 @@ def release(
     by: str,
     note: str,
     record_numbers: Sequence[str],
-    sizes: JobSizes,
+    rules: LabelRules,
 ) -> RecordReleased:
     """Take a record in from `item`, which is its place read again just now; the fact of it, already published.
 
@@ -235,7 +235,7 @@ def release(
         decision, report_id = Decision(Outcome.OUTDATED), None
     else:
         decision, report_id = reports.store_released(
-            session, feed, record, waived=row.kinds, record_numbers=record_numbers, sizes=sizes
+            session, feed, record, waived=row.kinds, record_numbers=record_numbers, rules=rules
         )
     if decision.outcome is Outcome.QUARANTINED:
         raise NotReleased(
@@ -248,7 +248,7 @@ def release(
     row.released_by, row.release_note = by, note
     row.release_outcome, row.released_report_id = decision.outcome, report_id
     fact = RecordReleased(row.id, feed.name, by, note, tuple(row.kinds), decision.outcome, report_id)
-    events.publish(session, fact, sizes=sizes)
+    events.publish(session, fact, rules=rules)
     return fact
 
 

@@ -15,7 +15,7 @@ from pipeline.chunk_plan import NewVersion, Plan, SetAside, Standing, take
 from pipeline.database import insert_by_copy
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
 from pipeline.intake import Current, Decision, Outcome
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.language import language
 from pipeline.settings import FeedSettings
 from pipeline.tables import Feed, Quarantine, Report, SkippedCount
@@ -27,7 +27,7 @@ def store(
     items: Sequence[Item],
     *,
     cursor: dict[str, Any],
-    sizes: JobSizes,
+    rules: LabelRules,
     job_id: int | None = None,
     record_numbers: Sequence[str] = (),
 ) -> Counter[str]:
@@ -39,7 +39,7 @@ def store(
     plan = Plan(standing(session, feed, items, lock=True))
     for item in items:
         take(plan, item, record_numbers=record_numbers)
-    _write(session, feed, plan, sizes=sizes, job_id=job_id)
+    _write(session, feed, plan, rules=rules, job_id=job_id)
     feed.cursor, feed.updated_at = cursor, func.now()
     return plan.outcomes
 
@@ -51,7 +51,7 @@ def store_released(
     *,
     waived: Collection[str],
     record_numbers: Sequence[str],
-    sizes: JobSizes,
+    rules: LabelRules,
 ) -> tuple[Decision, int | None]:
     """Store one record, which was quarantined, as a pull would, but for the kinds of identifying data `waived`.
 
@@ -63,7 +63,7 @@ def store_released(
     decision = take(plan, record, record_numbers=record_numbers, waived=waived)
     if decision.outcome is Outcome.QUARANTINED:
         return decision, None
-    stored = _write(session, feed, plan, sizes=sizes)
+    stored = _write(session, feed, plan, rules=rules)
     if decision.outcome is Outcome.UNCHANGED:
         return decision, plan.standing[record.source_id].report_id
     return decision, stored[0] if decision.outcome in intake.STORED else None
@@ -84,7 +84,7 @@ def record_hash(item: Record | Unreadable) -> str:
     return hashlib.sha256(f"{item.place}\x1f{item.source_id}\x1f{item.updated_at}".encode()).hexdigest()
 
 
-def _write(session: Session, feed: Feed, plan: Plan, *, sizes: JobSizes, job_id: int | None = None) -> Sequence[int]:
+def _write(session: Session, feed: Feed, plan: Plan, *, rules: LabelRules, job_id: int | None = None) -> Sequence[int]:
     """Write what a chunk came to, with its facts and their jobs; the report versions to be labelled."""
     now = session.scalars(select(func.now())).one()  # one clock for all machines, the quarantine's too
     _retire(session, plan, now)
@@ -94,9 +94,9 @@ def _write(session: Session, feed: Feed, plan: Plan, *, sizes: JobSizes, job_id:
     withdrawn = [one.report_id for one in plan.standing.values() if one.withdraw and one.report_id is not None]
     withdrawn += gone_already
     if received:
-        events.publish(session, events.ReportsReceived(feed.name, tuple(received)), sizes=sizes)
+        events.publish(session, events.ReportsReceived(feed.name, tuple(received)), rules=rules)
     if withdrawn:
-        events.publish(session, events.ReportsWithdrawn(feed.name, tuple(withdrawn)), sizes=sizes)
+        events.publish(session, events.ReportsWithdrawn(feed.name, tuple(withdrawn)), rules=rules)
     return received
 
 

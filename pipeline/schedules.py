@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from pipeline import events
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.tables import SchedulePause
 
 ALL = "*"
@@ -20,7 +20,7 @@ def pull(feed: str) -> str:
     return f"pull:{feed}"
 
 
-def pause(session: Session, schedule: str, *, by: str, note: str | None, sizes: JobSizes) -> bool:
+def pause(session: Session, schedule: str, *, by: str, note: str | None, rules: LabelRules) -> bool:
     """Pause a schedule (`ALL`: every one) from now on; False if it is paused already."""
     row = (
         insert(SchedulePause)
@@ -30,11 +30,11 @@ def pause(session: Session, schedule: str, *, by: str, note: str | None, sizes: 
     )
     if session.scalar(row) is None:
         return False
-    events.publish(session, events.SchedulePaused(schedule, by, note), sizes=sizes)
+    events.publish(session, events.SchedulePaused(schedule, by, note), rules=rules)
     return True
 
 
-def resume(session: Session, schedule: str, *, by: str, sizes: JobSizes) -> list[str]:
+def resume(session: Session, schedule: str, *, by: str, rules: LabelRules) -> list[str]:
     """End the pause of a schedule (`ALL`: every pause there is); the schedules that were paused."""
     open_pauses = update(SchedulePause).where(SchedulePause.resumed_at.is_(None))
     if schedule != ALL:
@@ -43,7 +43,7 @@ def resume(session: Session, schedule: str, *, by: str, sizes: JobSizes) -> list
         open_pauses.values(resumed_at=func.now(), resumed_by=by).returning(SchedulePause.schedule)
     ).all()
     for one in ended:
-        events.publish(session, events.ScheduleResumed(one, by), sizes=sizes)
+        events.publish(session, events.ScheduleResumed(one, by), rules=rules)
     return sorted(ended)
 
 

@@ -11,6 +11,8 @@ import re
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,7 +32,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import NightreadError
-from pipeline.names import FeedKind
+from pipeline.names import FeedKind, Language
 
 PREFIX = "NIGHTREAD_"
 FILE_NAME = "nightread.toml"
@@ -144,6 +146,79 @@ class FeedSettings(BaseModel):
         return ZoneInfo(self.timezone) if self.timezone else house
 
 
+class ReplaySettings(BaseModel):
+    """The replay buffer: what is kept against forgetting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: int = Field(default=20_000, ge=1, description="Texts kept to train on, shared evenly by the strata.")
+    held_out: int = Field(default=200, ge=1, description="Texts per stratum kept apart to measure forgetting on.")
+
+
+class DriftSettings(BaseModel):
+    """How far new reports may be from what the model knows before a refresh is due; a signal that is unset never is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unknown_pieces: float | None = Field(default=0.01, description="Share of words with a piece that is unknown.")
+    fertility: float | None = Field(default=0.1, description="Rise of pieces per word, as a share of what it was.")
+    bits_per_byte: float | None = Field(default=0.2, description="Rise of the masked-LM loss, in bits per byte.")
+    # Siddiqi (2006): below 0.1 nothing has shifted, from 0.25 on much has.
+    prevalence: float | None = Field(default=0.25, description="Population stability index of a finding.")
+    uncertain_labels: float | None = Field(default=0.1, description="Rise of the share of uncertain labels.")
+    sample: int = Field(default=300, ge=1, description="Reports per site that bits per byte is measured on.")
+    least_reports: int = Field(default=100, ge=1, description="Fewer new reports of a site prove nothing.")
+
+
+class GateSettings(BaseModel):
+    """What a refreshed model has to show before it serves. Margins are how much worse it may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    macro_f1: float = Field(default=0.02, ge=0, description="Margin of macro F1 at each site.")
+    least_positives: int = Field(default=20, ge=1, description="Fewer positive labels at a site are inconclusive.")
+    pearson: float = Field(default=0.02, ge=0, description="Margin of Pearson's r on sentence pairs.")
+    pairs: dict[Language, Path] = Field(
+        default_factory=dict, description="Files of sentence pairs by language, ko and en; none: not asked."
+    )
+    bits_per_byte: float = Field(default=0.05, ge=0, description="Margin of bits per byte on each earlier stratum.")
+    churn: float | None = Field(
+        default=None, gt=0, le=1, description="Share of reports whose labels may change; unset: shown only."
+    )
+    churn_sample: int = Field(default=200, ge=1, description="Newest labelled reports that churn is measured on.")
+
+
+class RefreshSettings(BaseModel):
+    """When the language model learns from new reports, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schedule: Cron | None = Field(default=None, description="Cron expression of refreshes by calendar; unset: none.")
+    new_reports: int | None = Field(
+        default=10_000, ge=1, description="New reports that make a refresh due; unset: any number does not."
+    )
+    least_days: float = Field(default=7, ge=0, description="Days after a refresh in which no other becomes due.")
+    epochs: float = Field(default=1.0, gt=0, description="Times that the new reports are read.")
+    replay_fraction: float = Field(default=0.33, ge=0, lt=1, description="Share of replayed text in all tokens.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of pre-training.")
+    length: int = Field(default=128, ge=16, description="Tokens in a row.")
+    batch_tokens: int = Field(default=16_384, ge=16, description="Tokens in a step.")
+    checkpoint_every: int = Field(default=100, ge=1, description="Steps between checkpoints.")
+    classifier_epochs: int = Field(default=6, ge=1, description="Times that the annotations are read.")
+    classifier_learning_rate: float = Field(default=1.5e-4, gt=0, description="Learning rate of the refit.")
+    promote: bool = Field(default=True, description="Whether a challenger that passes its gates serves at once.")
+    seed: int = Field(default=0, ge=0, description="The same seed and texts give the same model.")
+    drift: DriftSettings = Field(default=DriftSettings())
+    gates: GateSettings = Field(default=GateSettings())
+
+
+class Relabel(StrEnum):
+    """Which past reports a new model reads again; a date instead means those of studies since then."""
+
+    NONE = "none"
+    ALL = "all"
+
+
 class Settings(BaseSettings):
     """Everything that can be set; each field's description says what it is for."""
 
@@ -185,6 +260,12 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=5, gt=0, description="The scheduler looks for work at least so often.")
     fullest_disk: float = Field(default=0.9, gt=0, le=1, description="Share of the disk in use that is an alert.")
     reconcile_schedule: Cron = Field(default="0 5 * * *", description="Cron of the reconciling query.")
+    drift_schedule: Cron = Field(default="30 5 * * *", description="Cron of measuring how far reports have drifted.")
+    relabel: Relabel | date = Field(
+        default=Relabel.ALL, description="Past reports that a new model reads again: all, none, or since a date."
+    )
+    replay: ReplaySettings = Field(default=ReplaySettings())
+    refresh: RefreshSettings = Field(default=RefreshSettings())
 
     @model_validator(mode="after")
     def _servers_come_together(self) -> "Settings":
@@ -248,7 +329,16 @@ def read(home: Path | None = None) -> Settings:
         raise InvalidSettings(f"settings ({file or 'environment'}): {problems}") from None
     base = file.parent.absolute() if file else Path.cwd()
     models = settings.models_dir and base / settings.models_dir.expanduser()
-    return settings.model_copy(update={"home": home, "models_dir": models, "feeds": _absolute(settings.feeds, base)})
+    gates = settings.refresh.gates
+    gates = gates.model_copy(update={"pairs": {one: base / file.expanduser() for one, file in gates.pairs.items()}})
+    return settings.model_copy(
+        update={
+            "home": home,
+            "models_dir": models,
+            "feeds": _absolute(settings.feeds, base),
+            "refresh": settings.refresh.model_copy(update={"gates": gates}),
+        }
+    )
 
 
 def _toml(file: Path) -> dict[str, Any]:

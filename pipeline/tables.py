@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipeline.names import EventKind, FailureCause, JobKind
+from pipeline.names import EventKind, FailureCause, JobKind, Metric, Signal
 
 
 class JobState(StrEnum):
@@ -49,6 +49,34 @@ class Split(StrEnum):
     TRAIN = "train"
     CALIBRATION = "calibration"
     GATE = "gate"
+
+
+class RefreshState(StrEnum):
+    """What a refresh came to. Only one is `open` at a time."""
+
+    OPEN = "open"
+    PROMOTED = "promoted"
+    INCONCLUSIVE = "inconclusive"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class RefreshStage(StrEnum):
+    """How far a refresh has come, in this order."""
+
+    MIX = "mix"
+    PRETRAINING = "pre-training"
+    REFIT = "refit"
+    EVALUATION = "evaluation"
+    PROMOTION = "promotion"
+
+
+class Part(StrEnum):
+    """Why a text is in a training mix."""
+
+    NEW = "new"
+    REPLAYED = "replayed"
 
 
 class Table(DeclarativeBase):
@@ -393,6 +421,11 @@ class ModelVersion(Table):
     serving_rank: Mapped[int | None] = mapped_column(comment="Order of promotion; null unless in production.")
     artifact: Mapped[str] = mapped_column(comment="Folder below the models folder.")
     artifact_sha256: Mapped[str] = mapped_column(comment="What the folder's manifest must hash to.")
+    language_model: Mapped[str | None] = mapped_column(
+        comment="Folder, below the models folder, of the masked language model it was fine-tuned from; a refresh "
+        "goes on from there."
+    )
+    language_model_sha256: Mapped[str | None] = mapped_column(comment="What that folder's manifest must hash to.")
     label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id"), comment="Findings it names.")
     thresholds: Mapped[list[float]] = mapped_column(comment="A finding is positive from here, by label position.")
     metrics: Mapped[dict[str, Any]] = mapped_column(
@@ -460,3 +493,150 @@ class Finding(Table):
     residual: Mapped[float] = mapped_column(
         REAL, comment="Completeness residual: the logit's rise over the baseline less the sum of weights."
     )
+
+
+class ReplayItem(Table):
+    __tablename__ = "replay_item"
+    __table_args__ = (
+        UniqueConstraint("report_id"),
+        UniqueConstraint("key"),
+        CheckConstraint("(report_id IS NULL) = (text IS NOT NULL)", name="source"),
+        CheckConstraint("(report_id IS NULL) = (site IS NULL)", name="site"),
+        Index("ix_replay_item_stratum", "site", "language", "period", "held_out", "key"),
+        {"comment": "The replay buffer: a bounded sample of what the language models learnt from, by stratum."},
+    )
+
+    id: Mapped[int] = _identity("Replay item.")
+    report_id: Mapped[int | None] = mapped_column(
+        ForeignKey("report.id"), comment="Report version; null for general text."
+    )
+    text: Mapped[str | None] = mapped_column(comment="General text, never a report's; null for reports.")
+    site: Mapped[str | None] = mapped_column(comment="Hospital, first part of the stratum; null for general text.")
+    language: Mapped[str] = mapped_column(comment="ko, en or mixed, second part of the stratum.")
+    period: Mapped[str | None] = mapped_column(
+        comment="Quarter of the study, e.g. 2026-Q4, third part of the stratum; null for general text."
+    )
+    key: Mapped[str] = mapped_column(comment="SHA-256 in hex; the smallest of a stratum are kept (bottom-k).")
+    held_out: Mapped[bool] = mapped_column(comment="Whether it judges forgetting and is never trained on.")
+    added_at: Mapped[datetime] = _now("When it came in.")
+
+
+class RefreshRun(Table):
+    __tablename__ = "refresh_run"
+    __table_args__ = (
+        _one_of("state", RefreshState),
+        _one_of("stage", RefreshStage),
+        UniqueConstraint("model_version_id"),
+        # One active refresh, whatever the code does.
+        Index("uq_refresh_run_open", "state", unique=True, postgresql_where=text("state = 'open'")),
+        CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
+        {"comment": "Refreshes of the language model: why, how far, and what the gates said."},
+    )
+
+    id: Mapped[int] = _identity("Refresh.")
+    reason: Mapped[str] = mapped_column(comment="Why it was due: asked, calendar, volume or drift, in words.")
+    asked_at: Mapped[datetime] = _now("When it was found due.")
+    asked_by: Mapped[str] = mapped_column(comment="Who asked; policy if nobody did.")
+    accepts_inconclusive: Mapped[bool] = mapped_column(
+        server_default=text("false"), comment="Whether who asked takes it upon them that a gate is inconclusive."
+    )
+    state: Mapped[str] = mapped_column(
+        server_default=RefreshState.OPEN,
+        comment="open, promoted, inconclusive (waits for a person), rejected, cancelled or failed.",
+    )
+    stage: Mapped[str] = mapped_column(
+        server_default=RefreshStage.MIX, comment="mix, pre-training, refit, evaluation or promotion."
+    )
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), comment="Job that last worked on it.")
+    former_model_version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_version.id"), comment="Champion: what served when it began, and what it goes on from."
+    )
+    model_version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_version.id"), comment="Challenger that it made."
+    )
+    language_model: Mapped[str | None] = mapped_column(comment="Folder of the pre-trained language model.")
+    language_model_sha256: Mapped[str | None] = mapped_column(comment="What its manifest must hash to.")
+    from_report_id: Mapped[int | None] = mapped_column(BigInteger, comment="New reports are those after this one …")
+    until_report_id: Mapped[int | None] = mapped_column(BigInteger, comment="… and up to this one.")
+    settings: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"), comment="How it trains: fractions, rates, steps."
+    )
+    counts: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"), comment="Reports and tokens in the mix, and what was left out of it."
+    )
+    step: Mapped[int | None] = mapped_column(comment="Steps done in this stage.")
+    steps: Mapped[int | None] = mapped_column(comment="Steps of this stage.")
+    loss: Mapped[float | None] = mapped_column(comment="Loss of the last step.")
+    seconds_left: Mapped[float | None] = mapped_column(comment="Expected, of this stage.")
+    progressed_at: Mapped[datetime | None] = mapped_column(comment="When it last said how far it is.")
+    cancel_asked_at: Mapped[datetime | None] = mapped_column(comment="When somebody asked to stop it.")
+    cancel_asked_by: Mapped[str | None] = mapped_column(comment="Who.")
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(comment="What each gate said, and why.")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When it came to its end.")
+
+
+class RefreshItem(Table):
+    __tablename__ = "refresh_item"
+    __table_args__ = (
+        _one_of("part", Part),
+        {"comment": "The training mix of a refresh: exactly which texts, by id and hash."},
+    )
+
+    refresh_run_id: Mapped[int] = mapped_column(ForeignKey("refresh_run.id"), primary_key=True, comment="Refresh.")
+    key: Mapped[str] = mapped_column(primary_key=True, comment="SHA-256 of the text's record, as in the buffer.")
+    report_id: Mapped[int | None] = mapped_column(
+        ForeignKey("report.id"), comment="Report version; null for general text."
+    )
+    part: Mapped[str] = mapped_column(comment="new or replayed.")
+    stratum: Mapped[str] = mapped_column(comment="Site, language and period, or general and language.")
+    left_out_at: Mapped[datetime | None] = mapped_column(
+        comment="When a start or resume found it withdrawn or amended, and left it out."
+    )
+
+
+class Evaluation(Table):
+    __tablename__ = "evaluation"
+    __table_args__ = (
+        _one_of("metric", Metric),
+        UniqueConstraint("refresh_run_id", "model_version_id", "metric", "suite"),
+        Index("ix_evaluation_model_version_id", "model_version_id"),
+        {"comment": "What the gates of a refresh measured, of champion and challenger alike."},
+    )
+
+    id: Mapped[int] = _identity("Evaluation.")
+    refresh_run_id: Mapped[int] = mapped_column(ForeignKey("refresh_run.id"), comment="Refresh.")
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_version.id"), comment="Model version measured.")
+    metric: Mapped[str] = mapped_column(comment="macro-f1, pearson, bits-per-byte or churn.")
+    suite: Mapped[str] = mapped_column(comment="On what: a site, a language of sentence pairs, or a stratum.")
+    earlier: Mapped[bool] = mapped_column(comment="Whether the champion had learnt from it; only then does it gate.")
+    value: Mapped[float] = mapped_column(comment="The figure; lower is better for bits per byte.")
+    low: Mapped[float | None] = mapped_column(comment="Lower end of its 95 % interval.")
+    high: Mapped[float | None] = mapped_column(comment="Upper end of it.")
+    items: Mapped[int] = mapped_column(comment="Reports, pairs or hidden words that it was measured on.")
+    evaluated_at: Mapped[datetime] = _now("When.")
+
+
+class DriftSignal(Table):
+    __tablename__ = "drift_signal"
+    __table_args__ = (
+        _one_of("signal", Signal),
+        Index("ix_drift_signal_measured_at", "measured_at"),
+        {"comment": "How far the new reports of a site are from what the serving model knows. A row per night."},
+    )
+
+    id: Mapped[int] = _identity("Signal.")
+    measured_at: Mapped[datetime] = _now("When; one time for all of a night.")
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_version.id"), comment="Model that served.")
+    site: Mapped[str] = mapped_column(comment="Hospital.")
+    signal: Mapped[str] = mapped_column(
+        comment="unknown-pieces, fertility, bits-per-byte, prevalence or uncertain-labels."
+    )
+    label_id: Mapped[int | None] = mapped_column(ForeignKey("label.id"), comment="Finding, for prevalence.")
+    value: Mapped[float] = mapped_column(comment="Measured on the new reports.")
+    reference: Mapped[float | None] = mapped_column(comment="The same on reports known before; null if there are none.")
+    drift: Mapped[float | None] = mapped_column(
+        comment="What is held against the threshold: a share, a rise over the reference, or for prevalence the "
+        "population stability index; null without a reference."
+    )
+    threshold: Mapped[float | None] = mapped_column(comment="Above it a refresh is due; null: never.")
+    reports: Mapped[int] = mapped_column(comment="New reports that it was measured on.")

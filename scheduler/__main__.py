@@ -8,7 +8,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from pipeline import labelling, settings
 from pipeline.database import DatabaseUnavailable, Sessions, engine
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import Role
 from scheduler import clock
 from scheduler.dispatch import Dispatcher
@@ -36,7 +36,7 @@ def main() -> None:
     def reconcile() -> None:
         try:
             with sessions.begin() as session:
-                labelling.reconcile(session, sizes=JobSizes.of(house))
+                labelling.reconcile(session, rules=LabelRules.of(house))
         except DatabaseUnavailable as error:
             log.warning("not reconciled at the start: %s", error)
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import labelling, pulls, schedules
 from pipeline.database import Sessions
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.settings import Settings
 from pipeline.tables import ScheduleTick
 from scheduler.due import due, next_time
@@ -69,7 +69,7 @@ def schedules_of(settings: Settings) -> Iterator[Schedule]:
         name=schedules.RECONCILE,
         cron=settings.reconcile_schedule,
         zone=settings.zone,
-        enqueue=lambda session, _: labelling.reconcile(session, sizes=JobSizes.of(settings)),
+        enqueue=lambda session, _: labelling.reconcile(session, rules=LabelRules.of(settings)),
     )
 
 

@@ -135,7 +135,7 @@ def serve(house: HouseUnderTest, tiny_artifact: tuple[Path, str]) -> Callable[..
                     fitted_on=[],
                 ),
             )
-            model_versions.promote(session, version, by="test@here", sizes=house.house.sizes)
+            model_versions.promote(session, version, by="test@here", rules=house.house.rules)
         return version
 
     return register

@@ -9,7 +9,7 @@ from pipeline import events, findings, jobs, labelling
 from pipeline.database import Sessions
 from pipeline.findings import Found, Labelled
 from pipeline.jobs import Claim, Terms
-from pipeline.labelling import JobSizes, ServingModel
+from pipeline.labelling import LabelRules, ServingModel
 from pipeline.names import JobKind
 from pipeline.settings import Settings
 from worker.attempt import EnvironmentFailed, attempt, while_database_is_away
@@ -43,7 +43,7 @@ def run_next(
         labelled = _read(texts, model, classifier_for) if texts else []
         for turn in while_database_is_away(terms):
             with turn:
-                _write(sessions, held, labelled, model, JobSizes.of(settings))
+                _write(sessions, held, labelled, model, LabelRules.of(settings))
     return True
 
 
@@ -81,13 +81,13 @@ def _read(
     ]
 
 
-def _write(sessions: Sessions, held: Claim, labelled: list[Labelled], model: ServingModel, sizes: JobSizes) -> None:
+def _write(sessions: Sessions, held: Claim, labelled: list[Labelled], model: ServingModel, rules: LabelRules) -> None:
     with sessions.begin() as session:
         serving = labelling.serving_while_writing(session)
         written = findings.save(session, labelled, model=model)
         jobs.finish(session, held, {"labelled": len(written), "dropped": len(held.report_ids) - len(written)})
         if written:
-            events.publish(session, events.ReportsLabelled(held.id, model.id, tuple(written)), sizes=sizes)
+            events.publish(session, events.ReportsLabelled(held.id, model.id, tuple(written)), rules=rules)
         if serving is None or serving.id != model.id:
-            labelling.reconcile(session, sizes=sizes)  # another model was promoted while this one was reading
+            labelling.reconcile(session, rules=rules)  # another model was promoted while this one was reading
     log.info("job %d: %d reports labelled by model %d", held.id, len(written), model.id)

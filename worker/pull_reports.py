@@ -9,7 +9,7 @@ from pipeline import feeds, jobs, pulls, reports
 from pipeline.database import Sessions
 from pipeline.feeds.record import Item, Reader
 from pipeline.jobs import Claim, Terms
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import JobKind
 from pipeline.settings import Settings
 from pipeline.tables import Feed
@@ -47,7 +47,7 @@ def _pull(sessions: Sessions, settings: Settings, held: Claim, terms: Terms) -> 
                     session.get_one(Feed, name),
                     chunk,
                     cursor=stands,
-                    sizes=JobSizes.of(settings),
+                    rules=LabelRules.of(settings),
                     job_id=held.id,
                     record_numbers=feed.record_numbers,
                 )

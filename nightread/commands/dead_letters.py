@@ -125,7 +125,7 @@ def retry(job: Jobs = None, everything: All = False, kind: Kind = None, note: No
     _require_choice(job, everything, kind)
     with opened(settings(home)) as house, house.sessions.begin() as session:
         wanted = _wanted(session, job, kind)
-        done = dead_letters.retry(session, wanted, by=who(), sizes=house.sizes, note=note)
+        done = dead_letters.retry(session, wanted, by=who(), rules=house.rules, note=note)
     _say_retried(done)
 
 
@@ -135,7 +135,7 @@ def drop(job: Jobs = None, everything: All = False, kind: Kind = None, note: Not
     _require_choice(job, everything, kind)
     with opened(settings(home)) as house, house.sessions.begin() as session:
         wanted = _wanted(session, job, kind)
-        dead_letters.drop(session, wanted, by=who(), sizes=house.sizes, note=note)
+        dead_letters.drop(session, wanted, by=who(), rules=house.rules, note=note)
     console.out.print(f"Dropped: {_listed(wanted)}." if wanted else "No dead letters.", markup=False)
 
 

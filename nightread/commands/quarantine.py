@@ -139,7 +139,7 @@ def _release(house: House, places: Places, quarantine_id: int, note: str) -> str
             by=who(),
             note=note,
             record_numbers=feed.record_numbers,
-            sizes=house.sizes,
+            rules=house.rules,
         )
     became = "" if released.report_id is None else f", report {released.report_id}"
     return f"{quarantine_id}: {released.outcome}{became}"

@@ -41,7 +41,7 @@ def label(wait: Wait = False, home: Home = None) -> None:
     """Give a job to every report that lacks the label it should have, as happens each night."""
     with opened(settings(home)) as house:
         with house.sessions.begin() as session:
-            lacking = labelling.reconcile(session, sizes=house.sizes)
+            lacking = labelling.reconcile(session, rules=house.rules)
             jobs.wake(session, JobKind.LABEL)  # whoever asks may have mended what they wait for
         if wait:
             waiting.for_labels(house)

@@ -55,7 +55,7 @@ def pause(
     house_settings = settings(home)
     name = _schedule(house_settings, feed)
     with opened(house_settings) as house, house.sessions.begin() as session:
-        new = schedules.pause(session, name, by=who(), note=note, sizes=house.sizes)
+        new = schedules.pause(session, name, by=who(), note=note, rules=house.rules)
     what = f"Feed {feed} is" if feed else "All schedules are"
     console.out.print(f"{what} paused{'' if new else ' already'}; `nightread resume` ends it.", markup=False)
 
@@ -65,7 +65,7 @@ def resume(feed: Feed = None, home: Home = None) -> None:
     """End a feed's pause, or without a name every pause."""
     name = schedules.ALL if feed is None else schedules.pull(feed)  # a feed that is gone may be resumed, too
     with opened(settings(home)) as house, house.sessions.begin() as session:
-        ended = schedules.resume(session, name, by=who(), sizes=house.sizes)
+        ended = schedules.resume(session, name, by=who(), rules=house.rules)
         still = schedules.paused(name, schedules.pauses(session))
     console.out.print(
         f"Resumed: {', '.join(map(_named, ended))}." if ended else "Nothing was paused by that name.", markup=False

@@ -25,7 +25,7 @@ from nightread.servers.processes import marked, wait_for
 from pipeline import pulls, reports
 from pipeline.database import DatabaseUnavailable
 from pipeline.feeds.record import Record
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import Queue, Task
 from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
@@ -131,7 +131,9 @@ class Stage:
             pulls.register(session, FEED, feed)
         with self.house.sessions.begin() as session:  # apart, as a pull does it: a feed's row is locked last
             row = session.get_one(Feed, FEED)
-            reports.store(session, row, records, cursor=row.cursor, sizes=JobSizes(reports=job_size, attempts=attempts))
+            reports.store(
+                session, row, records, cursor=row.cursor, rules=LabelRules(reports=job_size, attempts=attempts)
+            )
 
     def write_feed(self, name: str, lines: Iterable[str]) -> None:
         """A file of the feed, whole or not at all."""

@@ -11,10 +11,10 @@ import pytest
 from stage import RAISES, Stage, texts
 
 from pipeline import model_versions
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.model_versions import NotRolledBack
 
-SIZES = JobSizes(reports=8, attempts=2)
+RULES = LabelRules(reports=8, attempts=2)
 CHANGES = 12  # by each of two people
 
 
@@ -44,11 +44,11 @@ def change(stage: Stage, versions: list[int], chance: random.Random) -> None:
         with stage.house.sessions.begin() as session:
             if chance.random() < 0.4:
                 try:
-                    model_versions.rollback(session, by="test@here", sizes=SIZES)
+                    model_versions.rollback(session, by="test@here", rules=RULES)
                 except NotRolledBack:
                     continue
             else:
-                model_versions.promote(session, chance.choice(versions), by="test@here", sizes=SIZES)
+                model_versions.promote(session, chance.choice(versions), by="test@here", rules=RULES)
         stage.until(
             lambda before=before: (  # type: ignore[misc]
                 stage.value("SELECT count(*) FROM classification") > before
@@ -98,7 +98,7 @@ def test_no_job_and_no_view_ever_sees_half_of_two_models(stage: Stage, serve) ->
     for thread in changing:
         thread.join()
     with stage.house.sessions.begin() as session:
-        model_versions.promote(session, versions[2], by="test@here", sizes=SIZES)
+        model_versions.promote(session, versions[2], by="test@here", rules=RULES)
     counted = stage.all_done()
     watcher.over.set()
     watching.join()
@@ -143,7 +143,7 @@ def test_a_rollback_while_a_job_is_at_work(stage: Stage, serve, point: str) -> N
 
 def roll_back(stage: Stage) -> None:
     with stage.house.sessions.begin() as session:
-        model_versions.rollback(session, by="test@here", sizes=SIZES)
+        model_versions.rollback(session, by="test@here", rules=RULES)
 
 
 def test_a_poison_report_is_given_up_only_for_the_model_that_serves(stage: Stage, serve) -> None:

@@ -113,7 +113,7 @@ def test_up_killed_started_again_and_stopped_while_it_labels(up: Up, tiny_artifa
     with houses.opened(settings.read(up.home)) as house:
         up.sessions = Sessions(house.sessions.engine)
         with house.sessions.begin() as session:
-            _promote(session, tiny_artifact[1], house.sizes)
+            _promote(session, tiny_artifact[1], house.rules)
         with up.labels_held_back():
             with house.sessions.begin() as session:
                 pulls.ask(session, "main", house.settings.feeds["main"], attempts=3)
@@ -156,7 +156,7 @@ def test_up_killed_started_again_and_stopped_while_it_labels(up: Up, tiny_artifa
     assert not up.family(), "nothing of it runs any more"
 
 
-def _promote(session: Any, sha256: str, sizes: labelling.JobSizes) -> None:
+def _promote(session: Any, sha256: str, rules: labelling.LabelRules) -> None:
     label_set = label_sets.register_default(session)
     version = model_versions.register(
         session,
@@ -165,4 +165,4 @@ def _promote(session: Any, sha256: str, sizes: labelling.JobSizes) -> None:
             thresholds=[0.01] * len(label_sets.CT_RATE_FINDINGS), metrics={}, settings={}, fitted_on=[],
         ),
     )  # fmt: skip
-    model_versions.promote(session, version, by="test@here", sizes=sizes)
+    model_versions.promote(session, version, by="test@here", rules=rules)

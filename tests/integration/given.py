@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import pulls, reports
 from pipeline.feeds.record import Item, Record
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from under_test import HouseUnderTest
 
 MONDAY = datetime(2024, 3, 4, 2, tzinfo=UTC)
-SIZES = JobSizes(reports=64, attempts=3)
+RULES = LabelRules(reports=64, attempts=3)
 
 
 def record(source_id: str = "r1", text: str | None = "No pleural effusion.", **changes: Any) -> Record:
@@ -43,17 +43,17 @@ def store(
     feed: str = "main",
     site: str = "seoul",
     cursor: dict[str, Any] | None = None,
-    sizes: JobSizes = SIZES,
+    rules: LabelRules = RULES,
 ) -> Counter[str]:
     """Store one chunk of a feed, as a pull does."""
     with house.sessions.begin() as session:
         pulls.register(session, feed, FeedSettings(path=Path("/nowhere"), site=site))
-        return reports.store(session, session.get_one(Feed, feed), list(items), cursor=cursor or {}, sizes=sizes)
+        return reports.store(session, session.get_one(Feed, feed), list(items), cursor=cursor or {}, rules=rules)
 
 
-def stored(house: "HouseUnderTest", texts: Sequence[str], *, sizes: JobSizes = SIZES) -> list[int]:
+def stored(house: "HouseUnderTest", texts: Sequence[str], *, rules: LabelRules = RULES) -> list[int]:
     """Reports r1, r2, … with these texts; their ids."""
-    store(house, *(record(f"r{number}", text) for number, text in enumerate(texts, 1)), sizes=sizes)
+    store(house, *(record(f"r{number}", text) for number, text in enumerate(texts, 1)), rules=rules)
     return [row.id for row in house.rows("SELECT id FROM report ORDER BY id")]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from given import SIZES, record, store, stored
+from given import RULES, record, store, stored
 from sqlalchemy import text
 from typer.testing import CliRunner
 from under_test import HouseUnderTest
@@ -65,12 +65,12 @@ def letters(house: HouseUnderTest, state: JobState = JobState.DEAD) -> list[Dead
 
 def retry(house: HouseUnderTest, *job_ids: int) -> Retried:
     with house.sessions.begin() as session:
-        return dead_letters.retry(session, job_ids, by="ann@there", sizes=SIZES)
+        return dead_letters.retry(session, job_ids, by="ann@there", rules=RULES)
 
 
 def drop(house: HouseUnderTest, *job_ids: int, note: str | None = None) -> None:
     with house.sessions.begin() as session:
-        dead_letters.drop(session, job_ids, by="ann@there", sizes=SIZES, note=note)
+        dead_letters.drop(session, job_ids, by="ann@there", rules=RULES, note=note)
 
 
 def ask_pull(house: HouseUnderTest) -> int | None:
@@ -170,7 +170,7 @@ def test_one_that_fails_again_is_a_letter_again_with_all_of_its_history(
 def test_reconciling_leaves_a_retried_letter_to_its_job(house: HouseUnderTest, letter: DeadLetter) -> None:
     retry(house, letter.job)
     with house.sessions.begin() as session:
-        assert labelling.reconcile(session, sizes=SIZES) == 0
+        assert labelling.reconcile(session, rules=RULES) == 0
 
 
 def test_a_dead_pull_is_tried_again(house: HouseUnderTest) -> None:
@@ -261,7 +261,7 @@ def test_a_dropped_letter_stays_counted_and_its_model_does_not_get_it_again(
     assert (found.job, found.failures, found.settled) == (letter.job, 5, True)
     assert completeness(house) == {"labelled": 2, "dead": 1}
     with house.sessions.begin() as session:
-        assert labelling.reconcile(session, sizes=SIZES) == 0
+        assert labelling.reconcile(session, rules=RULES) == 0
         (decision,) = dead_letters.decisions(session, letter.job)
     assert (decision.what, decision.by, decision.note) == (
         EventKind.DEAD_LETTER_DROPPED,

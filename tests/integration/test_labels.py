@@ -351,7 +351,7 @@ def test_another_label_set_makes_another_wide_view(house: HouseUnderTest, serve:
                 fitted_on=[],
             ),
         )
-        model_versions.promote(session, new, by="test@here", sizes=house.house.sizes)
+        model_versions.promote(session, new, by="test@here", rules=house.house.rules)
     view = [row._mapping for row in house.rows("SELECT * FROM report_labels", Role.ANALYST)]
     assert list(view[0])[-3:] == ["label_1", "lung_nodule", "site_3"]
     assert [(row["lung_nodule"], row["model_version"], row["stale"]) for row in view] == [(None, old, True)] * 2

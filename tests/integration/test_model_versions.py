@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from given import SIZES, record, store, stored
+from given import RULES, record, store, stored
 from sqlalchemy import text
 from under_test import HouseUnderTest
 
@@ -55,12 +55,12 @@ def label_all(house: HouseUnderTest) -> None:
 
 def rollback(house: HouseUnderTest, **arguments: Any) -> RolledBack:
     with house.sessions.begin() as session:
-        return model_versions.rollback(session, by="ann@there", sizes=SIZES, **arguments)
+        return model_versions.rollback(session, by="ann@there", rules=RULES, **arguments)
 
 
 def promote(house: HouseUnderTest, version: int, **arguments: Any) -> int | None:
     with house.sessions.begin() as session:
-        return model_versions.promote(session, version, by="ann@there", sizes=SIZES, **arguments)
+        return model_versions.promote(session, version, by="ann@there", rules=RULES, **arguments)
 
 
 def candidate(house: HouseUnderTest, *, labels: Sequence[str] | None = None, **changes: Any) -> int:
@@ -338,7 +338,7 @@ def test_what_has_its_label_is_not_read_again(house: HouseUnderTest, two: tuple[
     stored(house, ["One.", "Two."])
     label_all(house)
     with house.sessions.begin() as session:
-        labelling.enqueue(session, [1, 2], sizes=SIZES)
+        labelling.enqueue(session, [1, 2], rules=RULES)
         store(house, record("r3", "Three."))
     assert sorted([label(house), label(house)]) == [[], ["Three."]]
     assert house.value("SELECT count(*) FROM classification") == 3
@@ -356,9 +356,9 @@ def test_a_change_waits_for_nobody_who_claims(
         with house.sessions.begin() as changing:
             changing.execute(text("SET LOCAL lock_timeout = '5s'"))
             if change == "rollback":
-                model_versions.rollback(changing, by="x", sizes=SIZES)
+                model_versions.rollback(changing, by="x", rules=RULES)
             else:
-                model_versions.promote(changing, two[0], by="x", sizes=SIZES)
+                model_versions.promote(changing, two[0], by="x", rules=RULES)
         jobs.read_with(claiming, held, two[1])  # waits for the change, which therefore must not wait for the claim
     assert house.value("SELECT state FROM job") == "running"
 
@@ -368,5 +368,5 @@ def test_a_change_waits_for_labels_that_are_being_written(house: HouseUnderTest,
         assert labelling.serving_while_writing(writing) is not None
         with pytest.raises(DatabaseFailed, match="55P03"), house.sessions.begin() as changing:
             changing.execute(text("SET LOCAL lock_timeout = '100ms'"))
-            model_versions.rollback(changing, by="x", sizes=SIZES)
+            model_versions.rollback(changing, by="x", rules=RULES)
     assert rollback(house).serving == two[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from given import SIZES, feed_folder, fhir
+from given import RULES, feed_folder, fhir
 from under_test import HouseUnderTest
 
 from pipeline import pulls, quarantine
@@ -65,7 +65,7 @@ def release(house: HouseUnderTest, quarantine_id: int = 1) -> tuple[str, int | N
     item = Places(settings).read_again(record)
     with house.sessions.begin() as session:
         released = quarantine.release(
-            session, quarantine_id, item, by="kim@ct", note=WHY, record_numbers=(), sizes=SIZES
+            session, quarantine_id, item, by="kim@ct", note=WHY, record_numbers=(), rules=RULES
         )
     return released.outcome, released.report_id
 

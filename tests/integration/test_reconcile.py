@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from given import MONDAY, SIZES, record, store, stored
+from given import MONDAY, RULES, record, store, stored
 from sqlalchemy import text
 from under_test import HouseUnderTest
 
 from pipeline import findings, jobs, labelling, model_versions
 from pipeline.findings import Labelled
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import JobKind
 from pipeline.settings import Settings
 
@@ -20,9 +20,9 @@ TERMS = jobs.Terms.of(Settings())
 TUESDAY = MONDAY + timedelta(days=1)
 
 
-def reconcile(house: HouseUnderTest, sizes: JobSizes = SIZES) -> int:
+def reconcile(house: HouseUnderTest, rules: LabelRules = RULES) -> int:
     with house.sessions.begin() as session:
-        return labelling.reconcile(session, sizes=sizes)
+        return labelling.reconcile(session, rules=rules)
 
 
 def open_jobs(house: HouseUnderTest) -> list[tuple[list[int], int]]:
@@ -108,7 +108,7 @@ def test_two_who_reconcile_at_once_enqueue_once(house: HouseUnderTest, three: li
 
     def one() -> None:
         barrier.wait(timeout=30)
-        counted.append(reconcile(house, JobSizes(reports=2, attempts=1)))
+        counted.append(reconcile(house, LabelRules(reports=2, attempts=1)))
 
     threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
@@ -121,7 +121,7 @@ def test_two_who_reconcile_at_once_enqueue_once(house: HouseUnderTest, three: li
 
 def test_they_are_cut_into_jobs(house: HouseUnderTest, three: list[int]) -> None:
     lose_jobs(house)
-    reconcile(house, JobSizes(reports=1, attempts=7))
+    reconcile(house, LabelRules(reports=1, attempts=7))
     assert [report_ids for report_ids, _ in open_jobs(house)] == [[report] for report in three[::-1]]
     assert house.value("SELECT DISTINCT max_attempts FROM job WHERE state = 'ready'") == 7
 
@@ -181,7 +181,7 @@ def test_promoting_the_model_that_serves_changes_nothing(house: HouseUnderTest, 
     version = serve()
     label(house)
     with house.sessions.begin() as session:
-        model_versions.promote(session, version, by="test@here", sizes=SIZES)
+        model_versions.promote(session, version, by="test@here", rules=RULES)
     assert open_jobs(house) == []
     assert house.value("SELECT count(*) FROM event WHERE kind = 'ModelPromoted'") == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from given import SIZES, stored
+from given import RULES, stored
 from sqlalchemy import text
 from typer.testing import CliRunner
 from under_test import TINY_TEXTS, HouseUnderTest
@@ -177,12 +177,12 @@ def test_a_promotion_between_the_look_and_the_rollback_is_not_rolled_back_unseen
 ) -> None:
     first, _, third = serve(), serve(artifact="tiny2"), serve(artifact="tiny3")
     with house.sessions.begin() as session:
-        model_versions.rollback(session, by="x", sizes=SIZES)
+        model_versions.rollback(session, by="x", rules=RULES)
     verify = registry.verify
 
     def meanwhile(*arguments: Any) -> Any:
         with house.sessions.begin() as session:
-            model_versions.promote(session, third, by="someone@else", sizes=SIZES)
+            model_versions.promote(session, third, by="someone@else", rules=RULES)
         return verify(*arguments)
 
     monkeypatch.setattr(registry, "verify", meanwhile)

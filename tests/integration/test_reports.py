@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from given import MONDAY, SIZES, record, store
+from given import MONDAY, RULES, record, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from under_test import HouseUnderTest
@@ -17,7 +17,7 @@ from pipeline import jobs as pipeline_jobs
 from pipeline import pulls, reports
 from pipeline.database import DatabaseFailed
 from pipeline.feeds.record import Reason, Record, Skipped, Unreadable
-from pipeline.labelling import JobSizes
+from pipeline.labelling import LabelRules
 from pipeline.names import JobKind
 from pipeline.settings import FeedSettings
 from pipeline.tables import Feed
@@ -195,7 +195,7 @@ def test_a_hospital_names_its_own_record_numbers(house: HouseUnderTest) -> None:
     with house.sessions.begin() as session:
         pulls.register(session, "main", FeedSettings(path=Path("/nowhere"), site="seoul"))
         feed = session.get_one(Feed, "main")
-        found = reports.store(session, feed, [numbered], cursor={}, sizes=SIZES, record_numbers=[r"H-[0-9]{7}"])
+        found = reports.store(session, feed, [numbered], cursor={}, rules=RULES, record_numbers=[r"H-[0-9]{7}"])
     assert found == {"quarantined": 1}
     assert store(house, numbered) == {"new": 1}, "elsewhere it is no such number"
 
@@ -214,7 +214,7 @@ def test_which_pull_brought_a_report_is_kept(house: HouseUnderTest) -> None:
     with house.sessions.begin() as session:
         job_id = pipeline_jobs.enqueue(session, JobKind.PULL, key="pull:main", feed="main", max_attempts=1)
         feed = session.get_one(Feed, "main")
-        reports.store(session, feed, [record(), record("r2")], cursor={}, sizes=SIZES, job_id=job_id)
+        reports.store(session, feed, [record(), record("r2")], cursor={}, rules=RULES, job_id=job_id)
     assert house.rows("SELECT DISTINCT job_id FROM report") == [(job_id,)]
 
 
@@ -376,14 +376,14 @@ def test_a_chunk_that_fails_leaves_nothing_and_no_cursor(house: HouseUnderTest) 
 def test_a_caller_that_fails_after_storing_keeps_nothing(house: HouseUnderTest) -> None:
     store(house)
     with pytest.raises(KeyError), house.sessions.begin() as session:
-        reports.store(session, session.get_one(Feed, "main"), [record()], cursor={"at": 9}, sizes=SIZES)
+        reports.store(session, session.get_one(Feed, "main"), [record()], cursor={"at": 9}, rules=RULES)
         raise KeyError
     assert versions(house) == []
     assert house.value("SELECT cursor FROM feed") == {}
 
 
 def test_a_chunk_is_cut_into_jobs(house: HouseUnderTest) -> None:
-    store(house, *(record(f"r{number}") for number in range(10)), sizes=JobSizes(reports=4, attempts=2))
+    store(house, *(record(f"r{number}") for number in range(10)), rules=LabelRules(reports=4, attempts=2))
     assert [len(job) for job in jobs(house)] == [4, 4, 2]
     assert sorted(report for job in jobs(house) for report in job) == list(range(1, 11))
     assert house.value("SELECT DISTINCT max_attempts FROM job") == 2

@@ -30,12 +30,12 @@ def night(house: HouseUnderTest, now: datetime) -> None:
 
 def pause(house: HouseUnderTest, schedule: str) -> bool:
     with house.sessions.begin() as session:
-        return schedules.pause(session, schedule, by="a@b", note="why", sizes=house.house.sizes)
+        return schedules.pause(session, schedule, by="a@b", note="why", rules=house.house.rules)
 
 
 def resume(house: HouseUnderTest, schedule: str) -> list[str]:
     with house.sessions.begin() as session:
-        return schedules.resume(session, schedule, by="c@d", sizes=house.house.sizes)
+        return schedules.resume(session, schedule, by="c@d", rules=house.house.rules)
 
 
 def alert(house: HouseUnderTest) -> str | None:
