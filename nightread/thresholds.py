@@ -99,6 +99,8 @@ def make(
                 foundation=parent.foundation,
                 artifact=parent.artifact,
                 artifact_sha256=parent.artifact_sha256,
+                language_model=parent.language_model,
+                language_model_sha256=parent.language_model_sha256,
                 label_set_id=parent.label_set_id,
                 thresholds=list(calibrated.thresholds.values()),
                 metrics=calibrated.metrics,

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibration, metrics
+from models import calibration, masked_lm, metrics
 from models.classifier import Classifier
+from models.errors import FoundationError
 from models.finetuning import TrainingStep, fine_tune
 from nightread import console, site_scores
 from nightread.house import House
@@ -109,6 +110,7 @@ def train(
         artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
         if not (folder / artifact).exists():  # the very same one, made twice in a second: versions may share it
             (Path(scratch) / "artifact").rename(folder / artifact)
+        language_model, language_sha256 = _keep_language_model(foundation, folder, Path(scratch))
     classifier = Classifier.load(folder / artifact)
     thresholds = [0.5] * len(names)
     if parts.calibration:
@@ -124,6 +126,8 @@ def train(
                 foundation=Path(foundation).name if Path(foundation).exists() else foundation,
                 artifact=artifact,
                 artifact_sha256=sha256,
+                language_model=language_model,
+                language_model_sha256=language_sha256,
                 label_set_id=label_set,
                 thresholds=list(thresholds),
                 metrics=site_scores.as_metrics(scores, gate),
@@ -279,6 +283,24 @@ def _fit(foundation: str, out: Path, train_on: list[Annotation], labels: Sequenc
             learning_rate=recipe.learning_rate,
             on_step=show,
         )
+
+
+def _keep_language_model(foundation: str, models: Path, scratch: Path) -> tuple[str | None, str | None]:
+    """The foundation as a masked language model among the artifacts, for refreshes to go on from: name and sha256.
+
+    None if it cannot guess masked words; a refresh then begins with the classifier's own encoder.
+    """
+    try:
+        model, tokenizer = masked_lm.load(foundation)
+    except FoundationError:  # an encoder of another kind serves for classifying all the same
+        return None, None
+    if not model.had_head:
+        return None, None
+    sha256 = masked_lm.save(model, tokenizer, scratch / "language")
+    name = f"language-{sha256[:16]}"
+    if not (models / name).exists():  # versions share it
+        (scratch / "language").rename(models / name)
+    return name, sha256
 
 
 def _texts(rows: Sequence[Annotation]) -> list[str]:

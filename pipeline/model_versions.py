@@ -38,6 +38,8 @@ class NewVersion:
     fitted_on: list[int]
     parent_id: int | None = None
     created_by: str | None = None
+    language_model: str | None = None
+    language_model_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def register(session: Session, new: NewVersion) -> int:
         stage=Stage.CANDIDATE,
         artifact=new.artifact,
         artifact_sha256=new.artifact_sha256,
+        language_model=new.language_model,
+        language_model_sha256=new.language_model_sha256,
         label_set_id=new.label_set_id,
         thresholds=new.thresholds,
         metrics=new.metrics,

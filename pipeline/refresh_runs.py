@@ -1,4 +1,4 @@
-"""Refreshes of the language model as rows: asked for, under way, cancelled, come to their end. One is open at a time."""
+"""Refreshes of the language model as rows: asked for, under way, cancelled, ended. One is open at a time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,7 +95,7 @@ def learnt_until(session: Session, model_version_id: int) -> int:
 
 
 def progress(session: Session, held: Claim, run_id: int, stage: RefreshStage, done: Progress, terms: Terms) -> None:
-    """Renew the lease and say how far the refresh is. Raises `LeaseLost`, and `Cancelled` if somebody asked for that."""
+    """Renew the lease and say how far the refresh is. Raises `LeaseLost`, or `Cancelled` if somebody asked for it."""
     jobs.renew(session, held, terms)
     cancelled_by = session.execute(
         update(RefreshRun)
