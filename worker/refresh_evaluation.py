@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pipeline.policy import Churn, PairsComparison, SiteComparison, StratumComparison, Verdict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import bits, comparison, masked_lm, sentence_pairs, similarity
 from models.classifier import Classifier
 from models.comparison import Estimate, Measure
-from pipeline import annotations, labelling, training_mix
+from pipeline import annotations, labelling, policy, training_mix
 from pipeline.labelling import ServingModel
-from pipeline.names import Metric
+from pipeline.names import Language, Metric
+from pipeline.settings import GateSettings
 from pipeline.tables import (
     Annotation,
     Classification,
@@ -82,8 +84,49 @@ def compare(desk: Desk, champion: Champion, version_id: int, language_model: Pat
     return found
 
 
-def evaluations(run_id: int, champion_id: int, challenger_id: int, compared: Sequence[Compared]) -> list[Evaluation]:
-    """The rows of both."""
+def judge(compared: Sequence[Compared], *, gates: GateSettings, accepted_by: str | None) -> Verdict:
+    """What the gates say of these figures."""
+
+    def of(metric: Metric) -> list[Compared]:
+        return [one for one in compared if one.metric is metric]
+
+    return policy.judge(
+        gates=gates,
+        sites=[
+            SiteComparison(site=one.suite, reports=one.items, positives=one.positives, **_figures(one))
+            for one in of(Metric.MACRO_F1)
+        ],
+        similarity=[
+            PairsComparison(language=Language(one.suite), pairs=one.items, **_figures(one))
+            for one in of(Metric.PEARSON)
+        ],
+        bits=[
+            StratumComparison(stratum=one.suite, earlier=one.earlier, words=one.items, **_figures(one))
+            for one in of(Metric.BITS_PER_BYTE)
+        ],
+        churn=next(
+            (
+                Churn(reports=one.items, changed=round(one.challenger.value * one.items))
+                for one in of(Metric.CHURN)
+                if one.challenger
+            ),
+            None,
+        ),
+        accepted_by=accepted_by,
+    )
+
+
+def _figures(one: Compared) -> dict[str, float | None]:
+    return {
+        "champion": one.champion.value if one.champion else None,
+        "challenger": one.challenger.value if one.challenger else None,
+        "low": one.difference.low if one.difference else None,
+        "high": one.difference.high if one.difference else None,
+    }
+
+
+def rows(run_id: int, champion_id: int, challenger_id: int, compared: Sequence[Compared]) -> list[Evaluation]:
+    """The figures as rows, of both."""
     return [
         Evaluation(
             refresh_run_id=run_id,
