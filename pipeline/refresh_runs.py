@@ -13,7 +13,17 @@ from pipeline.errors import NightreadError
 from pipeline.jobs import Claim, Terms
 from pipeline.labelling import LabelRules
 from pipeline.names import JobKind
-from pipeline.tables import Job, JobState, RefreshRun, RefreshStage, RefreshState
+from pipeline.tables import (
+    Annotation,
+    Job,
+    JobState,
+    ModelVersion,
+    RefreshRun,
+    RefreshStage,
+    RefreshState,
+    Report,
+    Split,
+)
 
 # Who asks when nobody does.
 POLICY = "policy"
@@ -45,6 +55,9 @@ def ask(session: Session, *, reason: str, by: str, rules: LabelRules, accepts_in
     serving = promotions.serving_id(session)
     if serving is None:
         raise NotRefreshed("no model serves that a refresh could go on from; run `nightread train … --promote` first")
+    lacking = lacks(session, serving)
+    if lacking is not None:
+        raise NotRefreshed(lacking)
     run_id = session.scalar(
         insert(RefreshRun)
         .values(reason=reason, asked_by=by, accepts_inconclusive=accepts_inconclusive, former_model_version_id=serving)
@@ -57,6 +70,22 @@ def ask(session: Session, *, reason: str, by: str, rules: LabelRules, accepts_in
         raise NotRefreshed(f"{which} is under way; wait for it, or stop it with `nightread refresh cancel`")
     events.publish(session, events.RefreshDue(run_id, reason, by), rules=rules)
     return session.get_one(RefreshRun, run_id)
+
+
+def lacks(session: Session, model_version_id: int) -> str | None:
+    """What a refresh of a model would lack, and the way out; None if it has all it needs."""
+    label_set = select(ModelVersion.label_set_id).where(ModelVersion.id == model_version_id).scalar_subquery()
+    fits = select(Annotation.id).where(Annotation.label_set_id == label_set, Annotation.split == Split.TRAIN)
+    if session.scalar(fits.limit(1)) is None:
+        return (
+            f"no annotation with the labels of model version {model_version_id} is in the split train, so no "
+            "classifier could be refitted; import some with `nightread annotations import`"
+        )
+    after = learnt_until(session, model_version_id)
+    came = select(Report.id).where(Report.id > after, Report.is_current, Report.withdrawn_at.is_(None))
+    if session.scalar(came.limit(1)) is None:
+        return f"no report came since model version {model_version_id} learnt, so there is nothing to learn from"
+    return None
 
 
 def current(session: Session) -> RefreshRun | None:
@@ -97,7 +126,8 @@ def learnt_until(session: Session, model_version_id: int) -> int:
 def progress(session: Session, held: Claim, run_id: int, stage: RefreshStage, done: Progress, terms: Terms) -> None:
     """Renew the lease and say how far the refresh is. Raises `LeaseLost`, or `Cancelled` if somebody asked for it."""
     jobs.renew(session, held, terms)
-    cancelled_by = session.execute(
+    stop_if_cancelled(session, run_id)
+    session.execute(
         update(RefreshRun)
         .where(RefreshRun.id == run_id)
         .values(
@@ -109,16 +139,20 @@ def progress(session: Session, held: Claim, run_id: int, stage: RefreshStage, do
             progressed_at=func.now(),
             job_id=held.id,
         )
-        .returning(RefreshRun.cancel_asked_by)
-    ).scalar_one()
-    if cancelled_by is not None:
-        raise Cancelled(f"refresh {run_id} was cancelled by {cancelled_by}")
+    )
 
 
 def record(session: Session, held: Claim, run_id: int, terms: Terms, **values: Any) -> None:
     """Keep what a stage came to, if the lease is still ours. Raises `LeaseLost`."""
     jobs.renew(session, held, terms)
     session.execute(update(RefreshRun).where(RefreshRun.id == run_id).values(**values))
+
+
+def stop_if_cancelled(session: Session, run_id: int) -> None:
+    """Raises `Cancelled` if somebody asked to stop; until the caller commits nobody can ask any more."""
+    asked_by = session.scalar(select(RefreshRun.cancel_asked_by).where(RefreshRun.id == run_id).with_for_update())
+    if asked_by is not None:
+        raise Cancelled(f"refresh {run_id} was cancelled by {asked_by}")
 
 
 def cancel(session: Session, *, by: str, rules: LabelRules) -> RefreshRun:

@@ -23,6 +23,15 @@ log = logging.getLogger(__name__)
 _SECONDS = 1.0
 
 
+def work_folder(settings: Settings) -> Path:
+    """What refreshes leave lying while they work, a folder each."""
+    return settings.models_folder / ".refresh"
+
+
+def named(run: RefreshRun) -> str:
+    return f"refresh-{run.id}-{run.asked_at:%Y%m%d-%H%M%S}"
+
+
 @dataclass(frozen=True)
 class Desk:
     """A refresh in one worker's hands. Everything written checks that the job is still held."""
@@ -32,11 +41,22 @@ class Desk:
     terms: Terms
     held: Claim
     run_id: int
+    name: str  # of its files: a database that was restored may number another refresh alike
 
     @property
     def folder(self) -> Path:
         """Where it works, on the disk that all training workers share: whoever resumes it finds its checkpoints."""
-        return self.settings.models_folder / ".refresh" / str(self.run_id)
+        return work_folder(self.settings) / self.name
+
+    @property
+    def language_model(self) -> Path:
+        """Where the language model that it makes will lie."""
+        return self.settings.models_folder / f"language-{self.name}"
+
+    @property
+    def classifier(self) -> Path:
+        """Where the classifier that it makes will lie."""
+        return self.settings.models_folder / f"classifier-{self.name}"
 
     def run(self) -> RefreshRun:
         """The row, as it is now and detached."""

@@ -19,7 +19,7 @@ from pipeline.settings import Settings
 from pipeline.tables import ModelVersion, RefreshStage, RefreshState, Stage
 from worker import refresh_evaluation, refresh_training
 from worker.attempt import EnvironmentFailed, attempt, while_database_is_away
-from worker.refresh_desk import Desk
+from worker.refresh_desk import Desk, named
 from worker.refresh_training import Champion
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,14 @@ def run_next(sessions: Sessions, settings: Settings, *, worker: str) -> bool:
         if held is None:
             return False
         run = refresh_runs.current(session)
-        run_id = run.id if run else None
+        opened = (run.id, named(run)) if run else None
     with attempt(sessions, held, terms):
-        if run_id is None:
+        refresh_training.sweep(settings, keep=opened[1] if opened else None)
+        if opened is None:
             with sessions.begin() as session:
                 jobs.finish(session, held, {"nothing": 1})
             return True
-        desk = Desk(sessions, settings, terms, held, run_id)
+        desk = Desk(sessions, settings, terms, held, *opened)
         try:
             _refresh(desk)
         except Cancelled as cancelled:
@@ -101,6 +102,7 @@ def _promote(desk: Desk, champion: Champion, version_id: int) -> None:
     for turn in while_database_is_away(desk.terms):
         with turn, desk.sessions.begin() as session:
             promotions.hold(session)
+            refresh_runs.stop_if_cancelled(session, desk.run_id)
             version = session.get_one(ModelVersion, version_id)
             state, reasons = ending(
                 Outcome(verdict["state"]),

@@ -24,9 +24,10 @@ from pipeline import annotations, label_sets, labelling, model_versions, refresh
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.refresh_runs import NotRefreshed
+from pipeline.settings import Settings
 from pipeline.tables import Annotation, ModelVersion, Part, RefreshStage, Report
 from worker.attempt import EnvironmentFailed
-from worker.refresh_desk import Desk
+from worker.refresh_desk import Desk, work_folder
 
 # Reports per call of a classifier: few enough for progress that moves.
 CHUNK = 16
@@ -166,7 +167,7 @@ def made(desk: Desk) -> Path | None:
 
 def pretrain(desk: Desk, champion: Champion, mix: Mix) -> Path:
     """The champion's language model, pre-trained further on the mix; resumed from its last checkpoint."""
-    final = desk.settings.models_folder / f"language-refresh-{desk.run_id}"
+    final = desk.language_model
     folder = desk.folder / "pretraining"
     recipe = _recipe(desk, mix)
     if not final.exists() and not (folder / run_folder.MODEL).exists():
@@ -218,7 +219,7 @@ def refit(desk: Desk, champion: Champion, language_model: Path) -> int:
     if not parts.fit:
         raise NotRefreshed("no annotation is in the split train, so no classifier can be fitted; import some")
     given = desk.settings.refresh
-    final = desk.settings.models_folder / f"classifier-refresh-{desk.run_id}"
+    final = desk.classifier
     with desk.stage(RefreshStage.REFIT) as tell:
         if not final.exists():
             fine_tune(
@@ -287,6 +288,13 @@ def truth(rows: Sequence[Annotation]) -> NDArray[np.int8]:
 def clear(desk: Desk) -> None:
     """Remove the shards, which hold the reports' words, and whatever else the refresh worked with."""
     shutil.rmtree(desk.folder, ignore_errors=True)
+
+
+def sweep(settings: Settings, *, keep: str | None) -> None:
+    """Remove what refreshes left that were killed at their very end or given up; `keep` names the open one."""
+    for left in work_folder(settings).glob("refresh-*"):
+        if left.name != keep:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _recipe(desk: Desk, mix: Mix) -> dict[str, Any]:
