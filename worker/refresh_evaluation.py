@@ -78,7 +78,7 @@ def compare(desk: Desk, champion: Champion, version_id: int, language_model: Pat
 
     found = _sites(desk, both, gate, newest, read)
     for stratum in strata:
-        found.append(_bits(both, stratum.name, stratum.texts, earlier=stratum.earlier))
+        found.append(_bits(both, stratum.stratum, stratum.texts, earlier=stratum.earlier))
         read(2 * len(stratum.texts))
     found += _similarity(desk, both)
     return found

@@ -131,7 +131,7 @@ def mix(desk: Desk, champion: Champion) -> Mix:
     with desk.sessions.begin() as session:
         training_mix.leave_out(session, desk.run_id)
         counted = training_mix.counts(session, desk.run_id)
-    total = sum(counted.values())
+    total = sum(one.texts for one in counted)
     with desk.stage(RefreshStage.MIX) as tell:
         done = 0
 
@@ -143,7 +143,7 @@ def mix(desk: Desk, champion: Champion) -> Mix:
                 yield text
 
         new = shards.write(texts(Part.NEW, None), tokenizer, folder / "new", length=length)
-        strata = sorted(stratum for part, stratum in counted if part is Part.REPLAYED)
+        strata = [one.stratum for one in counted if one.part == Part.REPLAYED and one.texts]
         replayed = {
             stratum: shards.write(
                 texts(Part.REPLAYED, stratum), tokenizer, folder / f"replayed-{number}", length=length
@@ -303,21 +303,19 @@ def _recipe(desk: Desk, mix: Mix) -> dict[str, Any]:
     if run.settings:
         return dict(run.settings)
     given = desk.settings.refresh
-    replayed = given.replay_fraction if mix.replayed else 0.0
-    tokens = given.epochs * int(mix.new.sizes.sum()) / (1 - replayed)
+    new_tokens = int(mix.new.sizes.sum())
+    replayed = mixing.shares(mix.new, mix.replayed, fraction=given.replay_fraction)
+    tokens = given.epochs * (new_tokens + sum(replayed.values()))
     recipe = {
         "steps": max(1, math.ceil(tokens / given.batch_tokens)),
         "learning_rate": given.learning_rate,
-        "replay_fraction": replayed,
+        "replay_fraction": given.replay_fraction,
         "length": given.length,
         "batch_tokens": given.batch_tokens,
         "checkpoint_every": given.checkpoint_every,
         "seed": given.seed,
     }
-    counts = {
-        "new_tokens": int(mix.new.sizes.sum()),
-        "kept_tokens": {stratum: int(documents.sizes.sum()) for stratum, documents in mix.replayed.items()},
-    }
+    counts = {"new_tokens": new_tokens, "replayed_tokens": replayed}
     desk.record(RefreshStage.PRETRAINING, settings=recipe, counts=counts)
     return recipe
 
