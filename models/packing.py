@@ -132,19 +132,20 @@ def batches(documents: Documents, *, length: int, rows: int, pad_id: int, rng: G
     """One epoch: every document once, in an order drawn from `rng`, `rows` rows at a time; the last batch may have
     fewer. The same documents and generator give the same batches.
     """
+    waiting = packed(documents, length=length, rng=rng)
+    while some := list(islice(waiting, rows)):
+        yield lay_out(documents, some, length=length, pad_id=pad_id)
+
+
+def packed(documents: Documents, *, length: int, rng: Generator) -> Iterator[list[int]]:
+    """One epoch as rows of indices into `documents`, to be laid out: every document once, in an order from `rng`."""
     sizes = documents.sizes
-    waiting: list[list[int]] = []
     order = rng.permutation(len(sizes))
     for start in range(0, len(order), _CHUNK):
         chunk = order[start : start + _CHUNK]
-        packed = [chunk[row].tolist() for row in pack(sizes[chunk].tolist(), length)]
+        rows = [chunk[row].tolist() for row in pack(sizes[chunk].tolist(), length)]
         # Packed rows come with the longest documents first.
-        waiting += [packed[index] for index in rng.permutation(len(packed))]
-        while len(waiting) >= rows:
-            yield lay_out(documents, waiting[:rows], length=length, pad_id=pad_id)
-            del waiting[:rows]
-    if waiting:
-        yield lay_out(documents, waiting, length=length, pad_id=pad_id)
+        yield from (rows[index] for index in rng.permutation(len(rows)))
 
 
 def _windows(ids: NDArray[np.int32], continues: NDArray[np.bool_], *, room: int) -> Iterator[NDArray[np.int32]]:

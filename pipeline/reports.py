@@ -10,7 +10,7 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import events, intake
+from pipeline import events, intake, replay
 from pipeline.chunk_plan import NewVersion, Plan, SetAside, Standing, take
 from pipeline.database import insert_by_copy
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
@@ -93,6 +93,7 @@ def _write(session: Session, feed: Feed, plan: Plan, *, rules: LabelRules, job_i
     _count_skipped(session, feed, plan.skipped)
     withdrawn = [one.report_id for one in plan.standing.values() if one.withdraw and one.report_id is not None]
     withdrawn += gone_already
+    replay.leave(session, [*plan.superseded, *withdrawn])
     if received:
         events.publish(session, events.ReportsReceived(feed.name, tuple(received)), rules=rules)
     if withdrawn:

@@ -188,7 +188,7 @@ def _sites(
     for site, rows in gate.items():
         here = slice(start, start + len(rows))
         start += len(rows)
-        compared.append(_macro_f1(site, said[0][here], said[1][here], truth(rows).reshape(len(rows), -1)))
+        compared.append(_macro_f1(site, said[0][here], said[1][here], truth(rows).reshape(len(rows), said[0].shape[1])))
     if len(churned):
         share = comparison.estimate(_share(churned), len(churned))
         compared.append(Compared(Metric.CHURN, "newest reports", True, None, share, None, len(churned)))

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from nightread import console, corpora
 from nightread.commands.shared import AsJson, Home, settings, write_json
-from nightread.corpora import Corpus, Kind, Language
+from nightread.corpora import Corpus, Kind
 from nightread.house import opened
+from pipeline.names import Language
 
 _SHOWN_PLACES = 10
 # A corpus said to be in a language should be so in most of its bytes.
