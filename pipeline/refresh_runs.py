@@ -88,11 +88,10 @@ def lacks(session: Session, model_version_id: int) -> str | None:
     return None
 
 
-def current(session: Session) -> RefreshRun | None:
-    """The open refresh, as it is now."""
-    return session.scalar(
-        select(RefreshRun).where(RefreshRun.state == RefreshState.OPEN).execution_options(populate_existing=True)
-    )
+def current(session: Session, *, lock: bool = False) -> RefreshRun | None:
+    """The open refresh, as it is now; with `lock` it stays so until the caller commits."""
+    found = select(RefreshRun).where(RefreshRun.state == RefreshState.OPEN).execution_options(populate_existing=True)
+    return session.scalar(found.with_for_update() if lock else found)
 
 
 def newest(session: Session) -> RefreshRun | None:
@@ -196,7 +195,7 @@ def finish(
 
 def close_dead(session: Session, *, rules: LabelRules) -> None:
     """An open refresh whose job was given up has failed; nothing would ever close it otherwise."""
-    run = current(session)
+    run = current(session, lock=True)
     if run is None:
         return
     under_way = select(Job.id).where(Job.kind == JobKind.REFRESH, Job.state.in_([JobState.READY, JobState.RUNNING]))

@@ -13,6 +13,8 @@ from pipeline.tables import SchedulePause
 
 ALL = "*"
 RECONCILE = "reconcile"
+DRIFT = "drift"
+REFRESH = "refresh"
 
 
 def pull(feed: str) -> str:

@@ -160,7 +160,7 @@ class DriftSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    unknown_pieces: float | None = Field(default=0.01, description="Share of words with a piece that is unknown.")
+    unknown_pieces: float | None = Field(default=0.01, description="Rise of the share of words with an unknown piece.")
     fertility: float | None = Field(default=0.1, description="Rise of pieces per word, as a share of what it was.")
     bits_per_byte: float | None = Field(default=0.2, description="Rise of the masked-LM loss, in bits per byte.")
     # Siddiqi (2006): below 0.1 nothing has shifted, from 0.25 on much has.

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import labelling, pulls, schedules
+from pipeline import drift, labelling, policy, pulls, refresh_runs, schedules
 from pipeline.database import Sessions
 from pipeline.labelling import LabelRules
 from pipeline.settings import Settings
@@ -55,7 +55,9 @@ class Served:
 
 
 def schedules_of(settings: Settings) -> Iterator[Schedule]:
-    """Everything that the settings put on the clock: a pull per feed, and the nightly reconciling query."""
+    """Everything that the settings put on the clock: a pull per feed, the nightly reconciling query and measurement of
+    drift, and refreshes by calendar if they are asked for.
+    """
     for name, feed in settings.feeds.items():
         yield Schedule(
             name=schedules.pull(name),
@@ -71,12 +73,28 @@ def schedules_of(settings: Settings) -> Iterator[Schedule]:
         zone=settings.zone,
         enqueue=lambda session, _: labelling.reconcile(session, rules=LabelRules.of(settings)),
     )
+    yield Schedule(
+        name=schedules.DRIFT,
+        cron=settings.drift_schedule,
+        zone=settings.zone,
+        enqueue=lambda session, scheduled_at: drift.ask(session, attempts=settings.attempts, scheduled_at=scheduled_at),
+    )
+    if settings.refresh.schedule is not None:
+        yield Schedule(
+            name=schedules.REFRESH,
+            cron=settings.refresh.schedule,
+            zone=settings.zone,
+            enqueue=lambda session, _: _refresh(session, LabelRules.of(settings)),
+        )
 
 
 def tick(sessions: Sessions, settings: Settings, *, now: datetime | None = None) -> list[str]:
     """Enqueue what is due; the names of the schedules served by this clock."""
     moment = now or datetime.now(UTC)
     served = []
+    with sessions.begin() as session:
+        # A refresh whose job was given up would stay open, and no other could begin.
+        refresh_runs.close_dead(session, rules=LabelRules.of(settings))
     for schedule in schedules_of(settings):
         with sessions.begin() as session:
             if _serve(session, schedule, moment):
@@ -98,6 +116,13 @@ def standing(session: Session, settings: Settings, *, now: datetime) -> list[Ser
         since = pauses.get(schedule.name) or pauses.get(schedules.ALL)
         found.append(Served(schedule, last, next_time(schedule.trigger, now, zone=schedule.zone), missed, since))
     return found
+
+
+def _refresh(session: Session, rules: LabelRules) -> None:
+    try:
+        refresh_runs.ask(session, reason=policy.CALENDAR, by=refresh_runs.POLICY, rules=rules)
+    except refresh_runs.NotRefreshed as why:
+        log.info("schedule %s: let pass: %s", schedules.REFRESH, why)  # its time will come again
 
 
 def _last_served(session: Session, name: str) -> datetime | None:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 ROUTES: dict[JobKind, tuple[Task, names.Queue]] = {
     JobKind.PULL: (Task.PULL, names.Queue.INTAKE),
     JobKind.LABEL: (Task.LABEL, names.Queue.LABEL),
+    JobKind.DRIFT: (Task.DRIFT, names.Queue.TRAINING),
+    JobKind.REFRESH: (Task.REFRESH, names.Queue.TRAINING),
 }
 # More waiting messages than this wake nobody sooner: a worker that finds work passes its message on.
 MOST_WAITING = 8

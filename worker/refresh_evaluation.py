@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pipeline.policy import Churn, PairsComparison, SiteComparison, StratumComparison, Verdict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,7 @@ from models.comparison import Estimate, Measure
 from pipeline import annotations, labelling, policy, training_mix
 from pipeline.labelling import ServingModel
 from pipeline.names import Language, Metric
+from pipeline.policy import Churn, PairsComparison, SiteComparison, StratumComparison, Verdict
 from pipeline.settings import GateSettings
 from pipeline.tables import (
     Annotation,
@@ -117,11 +117,13 @@ def judge(compared: Sequence[Compared], *, gates: GateSettings, accepted_by: str
 
 
 def _figures(one: Compared) -> dict[str, float | None]:
+    difference = one.difference
     return {
         "champion": one.champion.value if one.champion else None,
         "challenger": one.challenger.value if one.challenger else None,
-        "low": one.difference.low if one.difference else None,
-        "high": one.difference.high if one.difference else None,
+        # Percentiles of a skewed bootstrap over few items may lie beside the difference itself.
+        "low": min(difference.low, difference.value) if difference else None,
+        "high": max(difference.high, difference.value) if difference else None,
     }
 
 

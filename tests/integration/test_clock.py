@@ -47,7 +47,7 @@ def test_nights_missed_are_caught_up_once(house: HouseUnderTest, tmp_path: Path)
     tick = ticking(house)
     tick(EVENING)
     a_week_later = EVENING + timedelta(days=7)
-    assert sorted(tick(a_week_later)) == ["pull:main", "reconcile"]
+    assert sorted(tick(a_week_later)) == ["drift", "pull:main", "reconcile"]
     assert tick(a_week_later) == []
     assert pulls(house) == 1
     ticks = house.rows("SELECT scheduled_at FROM schedule_tick WHERE schedule = 'pull:main' ORDER BY 1")

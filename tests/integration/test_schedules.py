@@ -66,7 +66,7 @@ def test_everything_can_be_paused_at_once(house: HouseUnderTest, tmp_path: Path)
     assert tick(house, NIGHT + 5 * DAY) == []
     assert resume(house, "pull:main") == [], "only everything was paused"
     assert resume(house, schedules.ALL) == ["*"]
-    assert sorted(tick(house, NIGHT + 6 * DAY)) == ["pull:main", "reconcile"]
+    assert sorted(tick(house, NIGHT + 6 * DAY)) == ["drift", "pull:main", "reconcile"]
 
 
 def test_who_paused_and_resumed_stays(house: HouseUnderTest) -> None:
@@ -86,7 +86,7 @@ def test_the_commands(house: HouseUnderTest, tmp_path: Path) -> None:
         listed = json.loads(house.command("schedules", "--json").stdout)
         return {one["schedule"]: one["paused_since"] for one in listed}
 
-    assert state() == {"pull:main": None, "reconcile": None}
+    assert state() == {"drift": None, "pull:main": None, "reconcile": None}
     assert "Feed main is paused" in house.command("pause", "main", "--note", "server move").stdout
     assert state()["pull:main"] is not None
     assert state()["reconcile"] is None
