@@ -1,4 +1,4 @@
-"""The processes that do the work of a house: the scheduler, an intake worker and the label workers."""
+"""The processes that do the work of a house: the scheduler, an intake worker, label workers and a training worker."""
 
 import contextlib
 import fcntl
@@ -47,6 +47,7 @@ class Member(StrEnum):
     SCHEDULER = "scheduler"
     INTAKE = "intake"
     LABEL = "label"
+    TRAINING = "training"
 
 
 @dataclass
@@ -99,9 +100,12 @@ class Crew:
                 signal.signal(signal.SIGINT, impatient)
 
     def _stop(self) -> None:
-        for child in self.children.values():
-            with contextlib.suppress(ProcessLookupError):
-                child.terminate()
+        for name, child in self.children.items():
+            if name is not Member.TRAINING:
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+        if training := self.children.get(Member.TRAINING):
+            self._stop_training(training)
         deadline = time.monotonic() + SECONDS_TO_STOP
         for name, child in self.children.items():
             try:
@@ -111,6 +115,16 @@ class Crew:
                 _end(self.house, psutil.Process(child.pid))
                 child.wait()
         _record(self.house, {})
+
+    def _stop_training(self, worker: subprocess.Popen[bytes]) -> None:
+        """Nobody waits for training: it takes hours, and loses at most what came after its last checkpoint."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(worker.pid)
+            # Of a training worker's Celery child only work in hand is a child.
+            if any(child.children() for child in process.children()):
+                log.info("training is stopped; its job is given back, and a refresh goes on from its last checkpoint")
+            _end(self.house, process)
+        worker.wait()
 
     def _start(self, name: Member) -> None:
         command = commands(self.house.settings.label_workers)[name]
@@ -140,6 +154,8 @@ def commands(label_workers: int) -> dict[Member, list[str]]:
         Member.SCHEDULER: [sys.executable, "-m", "scheduler"],
         Member.INTAKE: _worker(Queue.INTAKE, 1),
         Member.LABEL: _worker(Queue.LABEL, label_workers),
+        # One at a time: two trainings would take each other's memory.
+        Member.TRAINING: _worker(Queue.TRAINING, 1),
     }
 
 

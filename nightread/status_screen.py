@@ -10,7 +10,8 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.status import Disk, Model, Run, Status, Verdict
+from pipeline.status import Disk, Model, Refresh, Run, Status, Verdict
+from pipeline.tables import RefreshState
 
 COLOURS = {
     Verdict.WORKED: "green",
@@ -32,6 +33,8 @@ def screen(now: Status, disk: Disk, alerts: Sequence[str], *, zone: ZoneInfo) ->
     answers.add_row("Stuck", _stuck(now))
     answers.add_row("Left out", _left_out(now))
     answers.add_row("Model", _model(now.model, zone))
+    if now.refresh is not None and now.refresh.state == RefreshState.OPEN:
+        answers.add_row("Refresh", _refresh(now.refresh))
     answers.add_row("Disk", _disk(disk))
     return Group(answers, _reports(now), *_feeds(now, zone), *_runs(now.runs, zone))
 
@@ -66,6 +69,12 @@ def _model(model: Model | None, zone: ZoneInfo) -> Text:
     since = f", since {_time(model.promoted_at, zone)}" if model.promoted_at else ""
     gate = f", macro F1 {model.gate_macro_f1:.3f} on its gate" if model.gate_macro_f1 is not None else ""
     return Text(f"version {model.version} ({model.foundation}), {model.labels} labels{gate}{since}")
+
+
+def _refresh(refresh: Refresh) -> Text:
+    share = f" {refresh.share:.0%}" if refresh.share is not None else ""
+    left = f", {duration(refresh.seconds_left)} left" if refresh.seconds_left is not None else ""
+    return Text(f"{refresh.refresh} is at {refresh.stage}{share}{left} ({refresh.reason})")
 
 
 def _disk(disk: Disk) -> Text:

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pipeline import events, label_sets, labelling, promotions
+from pipeline import events, label_sets, labelling, promotions, refresh_history
 from pipeline.errors import NightreadError
-from pipeline.tables import FittedOn, ModelVersion, Stage
+from pipeline.tables import FittedOn, ModelVersion, RefreshRun, RefreshState, Stage
 
 
 class UnknownModel(NightreadError):
@@ -86,8 +86,9 @@ def promote(
 
     Labels of former versions stay visible until its own have come. A version that is in production already, or
     was withdrawn, may be promoted again. One that its gates rejected raises `PromotionRefused` unless `force` says
-    that this is known; views that stand in the way of its labels raise `ViewInUse`. Whether its artifact is whole
-    is for the caller to see, before this transaction.
+    that this is known, and so does one that they could not decide about unless a `note` says why it may serve all
+    the same; views that stand in the way of its labels raise `ViewInUse`. Whether its artifact is whole is for the
+    caller to see, before this transaction.
     """
     promotions.hold(session)
     version = get(session, version_id)
@@ -99,6 +100,11 @@ def promote(
         raise PromotionRefused(
             f"model version {version_id} was rejected by its gates{why}; production stays as it is. "
             "Promote another one, or say --force"
+        )
+    if not (note or "").strip() and (undecided := _undecided(session, version)):
+        raise PromotionRefused(
+            f"model version {version_id} waits for a person, since its gates are inconclusive: {'; '.join(undecided)}. "
+            "Production stays as it is; say with --note why it may serve all the same"
         )
     highest = session.scalar(select(func.max(ModelVersion.serving_rank))) or 0
     version.stage, version.serving_rank = Stage.PRODUCTION, highest + 1
@@ -182,6 +188,18 @@ def serving_or(session: Session, version_id: int | None) -> ModelVersion:
     if version_id is None:
         raise UnknownModel("no model serves yet; run `nightread train … --promote`")
     return get(session, version_id)
+
+
+def _undecided(session: Session, version: ModelVersion) -> tuple[str, ...]:
+    """The gates that could not decide about a version, while nobody else has; empty for any other version."""
+    if version.stage != Stage.CANDIDATE:
+        return ()
+    verdict = session.scalar(
+        select(RefreshRun.verdict).where(
+            RefreshRun.model_version_id == version.id, RefreshRun.state == RefreshState.INCONCLUSIVE
+        )
+    )
+    return refresh_history.undecided(verdict)
 
 
 def _show_labels_of(session: Session, version: ModelVersion) -> None:

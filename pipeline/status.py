@@ -11,9 +11,18 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from pipeline import labelling
+from pipeline import labelling, refresh_history
 from pipeline.settings import Settings
-from pipeline.tables import Job, JobState, ModelVersion, Quarantine, SkippedCount
+from pipeline.tables import (
+    Job,
+    JobState,
+    ModelVersion,
+    Quarantine,
+    RefreshRun,
+    RefreshState,
+    SkippedCount,
+    Stage,
+)
 
 
 class Verdict(StrEnum):
@@ -94,6 +103,20 @@ class Missed:
 
 
 @dataclass(frozen=True)
+class Refresh:
+    """A refresh that is under way (`share`: of its stage), or one whose challenger waits for a person."""
+
+    refresh: int
+    state: str
+    reason: str
+    stage: str
+    share: float | None
+    seconds_left: float | None
+    model_version: int | None
+    undecided: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Status:
     """Current report versions: received = labelled + pending + dead + withdrawn."""
 
@@ -112,6 +135,7 @@ class Status:
     waiting: list[str]
     feeds: list[FeedState]
     runs: list[Run]
+    refresh: Refresh | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -150,6 +174,7 @@ def read(session: Session, *, runs: int = 5) -> Status:
         waiting=waiting(session),
         feeds=_feeds(session),
         runs=_runs(session, runs),
+        refresh=_refresh(session),
     )
 
 
@@ -193,6 +218,8 @@ def alerts(now: Status, disk: Disk, *, missed: Sequence[Missed], fullest: float)
         found.append(f"{_jobs(now.dead_letters)} given up: `nightread dead-letters list` says why")
     if now.model is None and now.pending:
         found.append("no model serves, so nothing is labelled: `nightread train … --promote`")
+    if now.refresh is not None and now.refresh.state == RefreshState.INCONCLUSIVE:
+        found.append(_waits_for_a_person(now.refresh))
     if disk.used_share >= fullest:
         found.append(f"the disk is {disk.used_share:.0%} full: make room before the next night")
     return found
@@ -207,6 +234,14 @@ def _brought_nothing(feed: FeedState, runs: Sequence[Run]) -> str:
         listed = " and ".join(f"{count} {what}" for what, count in left_out.items())
         return f"{said}of its last records {listed}; `nightread feeds check {feed.feed}` says why"
     return f"{said}does the hospital's export still run?"
+
+
+def _waits_for_a_person(refresh: Refresh) -> str:
+    why = f", since its gates are inconclusive: {'; '.join(refresh.undecided)}" if refresh.undecided else ""
+    return (
+        f"model version {refresh.model_version}, of refresh {refresh.refresh}, waits for a person{why}; "
+        f"`nightread models promote {refresh.model_version} --note WHY` lets it serve"
+    )
 
 
 def _jobs(count: int) -> str:
@@ -236,6 +271,34 @@ def _model(session: Session) -> Model | None:
     version = session.get_one(ModelVersion, serving.id)
     gate = version.metrics.get("gate", {}).get("macro_f1")
     return Model(version.id, version.foundation, version.promoted_at, len(serving.labels), gate)
+
+
+def _refresh(session: Session) -> Refresh | None:
+    """The newest refresh that did not just stop, if there is still something to be said of it."""
+    stopped = (RefreshState.CANCELLED, RefreshState.FAILED)
+    row = session.execute(
+        select(RefreshRun, ModelVersion.stage)
+        .outerjoin(ModelVersion, ModelVersion.id == RefreshRun.model_version_id)
+        .where(RefreshRun.state.not_in(stopped))
+        .order_by(RefreshRun.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    run, stage_of_challenger = row
+    waits = run.state == RefreshState.INCONCLUSIVE and stage_of_challenger == Stage.CANDIDATE
+    if run.state != RefreshState.OPEN and not waits:
+        return None
+    return Refresh(
+        refresh=run.id,
+        state=run.state,
+        reason=run.reason,
+        stage=run.stage,
+        share=(run.step or 0) / run.steps if run.steps else None,
+        seconds_left=run.seconds_left,
+        model_version=run.model_version_id,
+        undecided=refresh_history.undecided(run.verdict),
+    )
 
 
 def waiting(session: Session) -> list[str]:

@@ -33,6 +33,8 @@ def configure(sender: Any, **_: object) -> None:
         task_routes={
             names.Task.PULL: {"queue": names.Queue.INTAKE},
             names.Task.LABEL: {"queue": names.Queue.LABEL},
+            names.Task.DRIFT: {"queue": names.Queue.TRAINING},
+            names.Task.REFRESH: {"queue": names.Queue.TRAINING},
         },
         # One message in hand: a claimed job is the reservation, a prefetched message would only idle.
         worker_prefetch_multiplier=1,

@@ -1,8 +1,8 @@
 """The tasks: each runs the next job of its kind, then passes the message on; one that finds no job ends the chain."""
 
 from pipeline import settings
-from pipeline.names import Task
-from worker import label_reports, pull_reports, runtime
+from pipeline.names import JobKind, Task
+from worker import label_reports, pull_reports, runtime, training_process
 from worker.app import app
 
 
@@ -19,3 +19,15 @@ def label() -> None:
         runtime.sessions(), runtime.settings(), worker=runtime.name(), classifier_for=runtime.classifier_for
     ):
         label.apply_async()
+
+
+@app.task(name=Task.DRIFT)  # type: ignore[untyped-decorator]
+def drift() -> None:
+    if training_process.run(JobKind.DRIFT, runtime.sessions()):
+        drift.apply_async()
+
+
+@app.task(name=Task.REFRESH)  # type: ignore[untyped-decorator]
+def refresh() -> None:
+    if training_process.run(JobKind.REFRESH, runtime.sessions()):
+        refresh.apply_async()

@@ -16,7 +16,8 @@ from nightread.commands.figures import figure, interval, site_table
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
 from nightread.house import House, opened
 from nightread.registry import Verified
-from pipeline import annotation_files, model_history
+from pipeline import annotation_files, model_forgetting, model_history
+from pipeline.model_forgetting import Matrix
 from pipeline.model_history import Details, Version
 from pipeline.names import EventKind
 
@@ -87,6 +88,7 @@ def promote(
     """Let a version serve from now on; workers need no restart.
 
     Its files are verified first. Labels of the version before stay visible, as stale, until its own have come.
+    One about which the gates of its refresh were inconclusive needs a --note that says why it may serve.
     """
     with opened(settings(home)) as house:
         former = registry.promote(house, version, by=who(), note=note, force=force)
@@ -195,6 +197,52 @@ def set_thresholds(
         "lets it serve.",
         markup=False,
     )
+
+
+@app.command()
+def forgetting(
+    png: Annotated[Path | None, typer.Option(help="Draw it into this file, too.", show_default=False)] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """What refreshes did to what was learnt before: scores by refresh and suite, backward transfer, forgetting.
+
+    A refresh counts once its model has served. The formulas are in the comments of the views model_scores and
+    model_forgetting.
+    """
+    with opened(settings(home)) as house, house.sessions.begin() as session:
+        matrices = model_forgetting.read(session)
+    if png is not None and matrices:
+        from nightread import forgetting_chart  # noqa: PLC0415 - matplotlib, which no other command should wait for
+
+        forgetting_chart.draw(matrices, png)
+    if as_json:
+        write_json([one.as_json() for one in matrices])
+        return
+    if not matrices:
+        console.out.print("No refreshed model has served yet, so nothing can have been forgotten.")
+        return
+    for one in matrices:
+        console.out.print(_matrix_table(one))
+    console.out.print("In brackets: not learnt by then. Forgetting above zero is bad.", style="dim")
+    if png is not None:
+        console.out.print(f"The picture is {png}.", markup=False, soft_wrap=True)
+
+
+def _matrix_table(matrix: Matrix) -> Table:
+    better = "lower" if matrix.lower_is_better else "higher"
+    table = Table(title=f"{matrix.metric}: {better} is better", title_justify="left")
+    table.add_column("refresh", no_wrap=True)
+    for suite in matrix.suites:
+        table.add_column(escape(console.harmless(suite)), justify="right", overflow="fold")
+    for column in ("average", "backward transfer", "forgetting"):
+        table.add_column(column, justify="right")
+    for row in matrix.rows:
+        scores = (row.scores.get(suite) for suite in matrix.suites)
+        shown = ("" if one is None else figure(one.score) if one.learnt else f"({figure(one.score)})" for one in scores)
+        summaries = map(figure, (row.average, row.backward_transfer, row.forgetting))
+        table.add_row(f"{row.refresh_number} (model {row.model_version})", *shown, *summaries)
+    return table
 
 
 def _assignment(given: str) -> tuple[str, float]:

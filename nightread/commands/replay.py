@@ -68,7 +68,7 @@ def add(
     corpus = next(one for one in corpora.listed(house_settings) if one.name == name)
     if corpus.kind == Kind.EHR:
         raise CorpusError(
-            f"the corpus {name!r} holds patients' records, which might have to be withdrawn, and general text never is; "
+            f"the corpus {name!r} holds patients' records, which may be withdrawn one day, and general text never is; "
             "let a feed bring reports"
         )
     with opened(house_settings) as house, console.tracked(f"adding {name}", corpus.documents) as shown:
