@@ -10,6 +10,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.model_forgetting import After, Matrix
 
@@ -83,7 +84,7 @@ def _draw_summaries(axes: Axes, matrix: Matrix) -> None:
             axes.plot(*zip(*known, strict=True), color=colour, marker=marker, label=name, linewidth=1.8)
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xlim(-0.5, max(row.refresh_number for row in matrix.rows) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("refresh", fontsize=9)
     unit = "bits per byte" if matrix.lower_is_better else str(matrix.metric)
     axes.set_title(f"forgetting above zero is bad ({unit})", fontsize=10, loc="left")

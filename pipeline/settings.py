@@ -25,6 +25,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     ValidationError,
     model_validator,
@@ -85,10 +86,27 @@ def _pattern(expression: str) -> str:
     return expression
 
 
+class Relabel(StrEnum):
+    """Which past reports a new model reads again; a date instead means those of studies since then."""
+
+    NONE = "none"
+    ALL = "all"
+
+
+def _relabel(given: object) -> "Relabel | date":
+    try:
+        if isinstance(given, date):
+            return given
+        return Relabel(given) if given in list(Relabel) else date.fromisoformat(str(given))
+    except ValueError:
+        raise ValueError(f"{given!r} is neither all nor none nor a date such as 2026-01-01") from None
+
+
 Cron = Annotated[str, AfterValidator(_known_cron)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Relabelled = Annotated[Relabel | date, PlainValidator(_relabel)]
 
 
 class Columns(BaseModel):
@@ -212,13 +230,6 @@ class RefreshSettings(BaseModel):
     gates: GateSettings = Field(default=GateSettings())
 
 
-class Relabel(StrEnum):
-    """Which past reports a new model reads again; a date instead means those of studies since then."""
-
-    NONE = "none"
-    ALL = "all"
-
-
 class Settings(BaseSettings):
     """Everything that can be set; each field's description says what it is for."""
 
@@ -261,7 +272,7 @@ class Settings(BaseSettings):
     fullest_disk: float = Field(default=0.9, gt=0, le=1, description="Share of the disk in use that is an alert.")
     reconcile_schedule: Cron = Field(default="0 5 * * *", description="Cron of the reconciling query.")
     drift_schedule: Cron = Field(default="30 5 * * *", description="Cron of measuring how far reports have drifted.")
-    relabel: Relabel | date = Field(
+    relabel: Relabelled = Field(
         default=Relabel.ALL, description="Past reports that a new model reads again: all, none, or since a date."
     )
     replay: ReplaySettings = Field(default=ReplaySettings())

@@ -1,5 +1,6 @@
 """A house whose model can be refreshed: tiny language models, made-up reports, annotations in every split."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,15 +110,20 @@ def make(house: "HouseUnderTest", scratch: Path, *, new_reports: int = 30, annot
 def receive(house: "HouseUnderTest", count: int, *, seed: int = 3) -> None:
     """So many made-up reports arrive from each site; another seed gives others."""
     for site, hospital in SITES.items():
-        with house.sessions.begin() as session:
-            pulls.register(session, site, FeedSettings(path=Path("/nowhere"), site=site))
-            storing.store(
-                session,
-                session.get_one(Feed, site),
-                [_record(report, f"{seed}-{number}") for number, report in enumerate(_made_up(hospital, count, seed))],
-                cursor={},
-                rules=house.house.rules,
-            )
+        made = enumerate(_made_up(hospital, count, seed))
+        _store(house, site, [_record(report, f"{seed}-{number}") for number, report in made])
+
+
+def receive_text(house: "HouseUnderTest", text: str) -> None:
+    """One report with this text arrives."""
+    (like,) = _made_up(Hospital.EAST, 1, seed=4)
+    _store(house, "east", [replace(_record(like, "with-this-text"), text=text)])
+
+
+def _store(house: "HouseUnderTest", site: str, records: list[Record]) -> None:
+    with house.sessions.begin() as session:
+        pulls.register(session, site, FeedSettings(path=Path("/nowhere"), site=site))
+        storing.store(session, session.get_one(Feed, site), records, cursor={}, rules=house.house.rules)
 
 
 def _made_up(hospital: Hospital, count: int, seed: int) -> list[MadeUpReport]:
