@@ -30,6 +30,10 @@ class CheckpointError(ArtifactError):
     """A checkpoint cannot be written, or is not one that this training can go on from."""
 
 
+class UnusableCheckpoint(CheckpointError):
+    """It is whole, but of another training or another version of this program: only a new beginning helps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far a training has come: `step` steps with `tokens` real tokens; next is `batch` of `epoch` (from 0)."""
@@ -97,7 +101,7 @@ def load(checkpoint: Path, model: nn.Module, optimizer: Optimizer, made_from: Ma
         if {name: tensor.shape for name, tensor in weights.items()} != {
             name: parameter.shape for name, parameter in parameters.items()
         }:
-            raise CheckpointError(
+            raise UnusableCheckpoint(
                 f"checkpoint {str(checkpoint)!r} is of another model; resume with the foundation and the vocabulary "
                 "that it was begun with"
             )
@@ -107,7 +111,7 @@ def load(checkpoint: Path, model: nn.Module, optimizer: Optimizer, made_from: Ma
         _restore(optimizer, load_file(checkpoint / _OPTIMIZER))
         return Place(**state["place"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
+        raise UnusableCheckpoint(
             f"checkpoint {str(checkpoint)!r} is whole, but is none of this version ({type(error).__name__}); "
             "begin again in another folder"
         ) from None
@@ -116,7 +120,7 @@ def load(checkpoint: Path, model: nn.Module, optimizer: Optimizer, made_from: Ma
 def _refuse_other(checkpoint: Path, then: Mapping[str, object], now: Mapping[str, object]) -> None:
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            raise CheckpointError(
+            raise UnusableCheckpoint(
                 f"{str(checkpoint.parents[1])!r} was begun with {name.replace('_', ' ')} {then.get(name)!r}, not "
                 f"{now.get(name)!r}; resume with what it was begun with, or name another folder"
             )

@@ -39,13 +39,14 @@ class Masked(NamedTuple):
     """Rows with tokens hidden.
 
     `chosen` and `targets` are (rows × slots,): places counted through the flattened rows, and the ids to guess there.
-    Every row has as many slots, so that shapes never change; slots that it does not need point at its first token
-    and have the target IGNORED.
+    Every row that hides as much has as many slots, so that shapes hardly change; slots that it does not need point at
+    its first token and have the target IGNORED. `starts` (rows + 1,) says where each row's slots begin.
     """
 
     ids: NDArray[np.int64]
     chosen: NDArray[np.int64]
     targets: NDArray[np.int64]
+    starts: NDArray[np.int64]
 
     @property
     def guesses(self) -> int:
@@ -53,11 +54,26 @@ class Masked(NamedTuple):
         return int((self.targets != IGNORED).sum())
 
 
-def mask(rows: Rows, pieces: Pieces, *, rng: Generator, whole_words: bool = False, rate: float = RATE) -> Masked:
-    """Hides `rate` of every row's tokens, at least one; special ones count, as in BERT, and are never hidden.
+def mask(
+    rows: Rows,
+    pieces: Pieces,
+    *,
+    rng: Generator,
+    whole_words: bool = False,
+    rate: float = RATE,
+    replay_rate: float | None = None,
+) -> Masked:
+    """Hides `rate` of every row's tokens, at least one; special ones count, as in BERT, and are never hidden. In rows
+    that are replayed, it hides `replay_rate` if that is given.
 
     With `whole_words` all pieces of a word are hidden or none, so a row may hide a little less than its share.
     """
+    if replay_rate is not None and replay_rate != rate and rows.replayed:
+        new, old = rows.parted()
+        return _joined(
+            mask(new, pieces, rng=rng, whole_words=whole_words, rate=rate),
+            mask(old, pieces, rng=rng, whole_words=whole_words, rate=replay_rate),
+        )
     many, length = rows.ids.shape
     slots = max(1, round(rate * length))
     eligible = (rows.segments != PADDING) & ~pieces.special[rows.ids]
@@ -81,7 +97,16 @@ def mask(rows: Rows, pieces: Pieces, *, rng: Generator, whole_words: bool = Fals
     shown = np.where(fate < _HIDDEN, pieces.mask_id, np.where(fate < _HIDDEN + _REPLACED, other, targets))
     ids = rows.ids.copy()
     ids.flat[chosen[taken]] = shown[taken]
-    return Masked(ids, chosen.ravel(), targets.ravel())
+    return Masked(ids, chosen.ravel(), targets.ravel(), np.arange(many + 1) * slots)
+
+
+def _joined(one: Masked, other: Masked) -> Masked:
+    return Masked(
+        np.concatenate([one.ids, other.ids]),
+        np.concatenate([one.chosen, other.chosen + one.ids.size]),
+        np.concatenate([one.targets, other.targets]),
+        np.concatenate([one.starts, other.starts[1:] + one.starts[-1]]),
+    )
 
 
 def _words(rows: Rows, pieces: Pieces) -> NDArray[np.int64]:

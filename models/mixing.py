@@ -39,7 +39,7 @@ def mix(
     fresh = _Stream(new, int(new.sizes.sum()), length, rng)
     # Each begins a little later than the one before, or strata that give as much would always come together.
     replays = [
-        _Stream(replayed[name], wanted[name], length, rng, late=(place + 0.5) / len(names))
+        _Stream(replayed[name], wanted[name], length, rng, behind=(place + 0.5) / len(names))
         for place, name in enumerate(names)
     ]
     streams = [fresh, *replays]
@@ -49,7 +49,9 @@ def mix(
                 break
             # Whoever is furthest behind comes next, so that every batch is mixed as the whole.
             min(streams, key=lambda stream: stream.progress).take()
-        yield _joined([part for stream in streams if (part := stream.laid_out(pad_id))])
+        parts = [stream.laid_out(pad_id) for stream in streams]
+        ids, positions, segments = (np.concatenate([part[array] for part in parts]) for array in range(3))
+        yield Rows(ids, positions, segments, replayed=len(ids) - len(parts[0].ids))
 
 
 def shares(new: Documents, replayed: Mapping[str, Documents], *, fraction: float) -> dict[str, int]:
@@ -70,16 +72,16 @@ def shares(new: Documents, replayed: Mapping[str, Documents], *, fraction: float
 
 
 class _Stream:
-    """Documents in packed rows, again and again, and how far they are through the tokens that are wanted of them."""
+    """Documents in packed rows, again and again, and how far through the epoch what is wanted of them has come."""
 
     def __init__(
-        self, documents: Documents, wanted: int, length: int, rng: Generator, *, late: float = 0.0
-    ) -> None:  # `late`: by how much of its first row
+        self, documents: Documents, wanted: int, length: int, rng: Generator, *, behind: float = 0.0
+    ) -> None:  # `behind`: as if this much of a row had been taken
         self._documents, self._wanted, self._length = documents, wanted, length
         self._sizes = documents.sizes
         (own,) = rng.spawn(1)  # so that no stream depends on how the others are drawn
         self._rows = (row for _ in count() for row in packing.packed(documents, length=length, rng=own))
-        self._taken, self._late = 0, late * length
+        self._taken, self._behind = 0, behind * length
         self._waiting: list[list[int]] = []
 
     @property
@@ -88,18 +90,14 @@ class _Stream:
 
     @property
     def progress(self) -> float:
-        return (self._taken + self._late) / self._wanted
+        return (self._taken + self._behind) / self._wanted
 
     def take(self) -> None:
         row = next(self._rows)
         self._taken += int(self._sizes[row].sum())
         self._waiting.append(row)
 
-    def laid_out(self, pad_id: int) -> Rows | None:
-        """What was taken since the last time."""
+    def laid_out(self, pad_id: int) -> Rows:
+        """What was taken since the last time, perhaps no row."""
         taken, self._waiting = self._waiting, []
-        return packing.lay_out(self._documents, taken, length=self._length, pad_id=pad_id) if taken else None
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return packing.lay_out(self._documents, taken, length=self._length, pad_id=pad_id)

@@ -41,11 +41,18 @@ class Rows(NamedTuple):
     ids: NDArray[np.int64]
     positions: NDArray[np.int64]
     segments: NDArray[np.int64]
+    replayed: int = 0  # how many of the rows, the last ones, hold text that was learnt before
 
     @property
     def tokens(self) -> int:
         """Real tokens, padding not counted."""
         return int((self.segments != PADDING).sum())
+
+    def parted(self) -> tuple["Rows", "Rows"]:
+        """What is new, and what is replayed."""
+        cut = len(self.ids) - self.replayed
+        new, old = ([array[some] for array in self[:3]] for some in (slice(cut), slice(cut, None)))
+        return Rows(*new), Rows(*old, replayed=self.replayed)
 
 
 def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, *, length: int) -> Documents:
@@ -114,8 +121,8 @@ def lay_out(documents: Documents, packed: Sequence[Sequence[int]], *, length: in
     shape = (len(packed), length)
     ids = np.full(shape, pad_id, np.int64)
     positions, segments = np.zeros(shape, np.int64), np.full(shape, PADDING, np.int64)
-    chosen = np.array([index for row in packed for index in row])
-    sizes, counts = documents.sizes[chosen], np.array([len(row) for row in packed])
+    chosen = np.array([index for row in packed for index in row], np.int64)
+    sizes, counts = documents.sizes[chosen], np.array([len(row) for row in packed], np.int64)
     before = np.cumsum(sizes) - sizes  # tokens in all documents laid out before this one
     first = np.cumsum(counts) - counts  # each row's first document
     offset = np.arange(len(packed)) * length - before[first]

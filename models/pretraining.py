@@ -5,6 +5,7 @@ the data alone, not on how many processes share it or in how many passes: the lo
 tokens masked in it, and a run that was killed goes on from its last checkpoint as if nothing had happened.
 """
 
+import copy
 import math
 import os
 import time
@@ -27,7 +28,7 @@ from models import checkpoints, devices, masked_lm, run_folder
 from models.checkpoints import Place
 from models.learning_rates import warmed_up_and_decayed
 from models.masked_lm import MaskedLM
-from models.masking import IGNORED, Masked, Pieces, mask
+from models.masking import IGNORED, RATE, Masked, Pieces, mask
 from models.packing import Rows
 from models.run_folder import PretrainingError
 
@@ -52,6 +53,8 @@ class Settings:
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
     whole_words: bool = False
+    replay_masked: float = RATE  # how much of a replayed row is hidden
+    distillation: float = 0.0  # share of a replayed token's loss: what the former model guesses, not what stood there
     seed: int = 0
 
 
@@ -115,6 +118,7 @@ def pretrain(
         accelerator.wait_for_everyone()
 
         # Model and optimizer.
+        former = copy.deepcopy(model).to(accelerator.device).eval() if settings.distillation else None
         model.to(accelerator.device).train()
         optimizer = _optimizer(model, settings)
         saved = checkpoints.newest(out / run_folder.CHECKPOINTS) if resume else None
@@ -131,7 +135,9 @@ def pretrain(
         for epoch, batch, rows in islice(_batches(data, place), settings.steps - place.step):
             random = np.random.default_rng((settings.seed, place.step))
             torch.manual_seed(_seed(settings.seed, place.step, accelerator.process_index))  # dropout
-            masked = mask(rows, pieces, rng=random, whole_words=settings.whole_words)
+            masked = mask(
+                rows, pieces, rng=random, whole_words=settings.whole_words, replay_rate=settings.replay_masked
+            )
             rate = warmed_up_and_decayed(
                 place.step, steps=settings.steps, peak=settings.learning_rate, warm_up=settings.warm_up
             )
@@ -150,7 +156,9 @@ def pretrain(
                 for number, share in enumerate(shares, 1):
                     # Processes exchange their gradients once, after the last pass.
                     with nullcontext() if number == len(shares) else accelerator.no_sync(trained):
-                        part = _loss(accelerator, trained, rows, masked, share) / max(1, masked.guesses)
+                        part = _loss(accelerator, trained, rows, masked, share, former, settings.distillation) / max(
+                            1, masked.guesses
+                        )
                         accelerator.backward(part * accelerator.num_processes)  # gradients are averaged over them
                     loss += part.detach()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
@@ -161,8 +169,7 @@ def pretrain(
             # What it came to.
             watch.add(place, rate, loss)
             checkpoint_due = place.step % run.checkpoint_every == 0 and place.step < settings.steps
-            enough = watch.waiting == (_STEPS_PER_LOOK if device.type == "cuda" else 1)
-            if enough or checkpoint_due or place.step == settings.steps:
+            if watch.full or checkpoint_due or place.step == settings.steps:
                 for done in watch.look():
                     if folder:
                         folder.log(done._asdict())
@@ -192,8 +199,8 @@ class _Watch:
         self.restart()
 
     @property
-    def waiting(self) -> int:
-        return len(self._pending)
+    def full(self) -> bool:
+        return len(self._pending) == (_STEPS_PER_LOOK if self._accelerator.device.type == "cuda" else 1)
 
     def restart(self) -> None:
         """Starts the clock anew: writing a checkpoint is not the loop's speed."""
@@ -255,14 +262,24 @@ def _shares(rows: int, *, processes: int, process: int, most: int) -> list[slice
     return [slice(min(start, mine.stop), min(start + most, mine.stop)) for start in starts]
 
 
-def _loss(accelerator: Accelerator, model: nn.Module, rows: Rows, masked: Masked, share: slice) -> Tensor:
-    """Sum over the share's masked tokens of their negative log likelihood, in nats."""
-    slots = len(masked.chosen) // len(rows.ids)
-    of_share = slice(share.start * slots, share.stop * slots)
+def _loss(
+    accelerator: Accelerator,
+    model: nn.Module,
+    rows: Rows,
+    masked: Masked,
+    share: slice,
+    former: MaskedLM | None,
+    distillation: float,
+) -> Tensor:
+    """Sum over the share's masked tokens of their negative log likelihood, in nats; of replayed ones in part the cross
+    entropy with what `former` guesses (Hinton et al., 2015), if there is one.
+    """
+    length = rows.ids.shape[1]
+    of_share = slice(masked.starts[share.start], masked.starts[share.stop])
     chosen, targets = masked.chosen[of_share], masked.targets[of_share]
     if share.start == share.stop:  # nothing left for this process, but its gradients are waited for
         share, chosen, targets = slice(0, 1), np.zeros(1, np.int64), np.full(1, IGNORED)
-    chosen = chosen - share.start * rows.ids.shape[1]
+    chosen = chosen - share.start * length
 
     def there(array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -270,11 +287,20 @@ def _loss(accelerator: Accelerator, model: nn.Module, rows: Rows, masked: Masked
             tensor = tensor.pin_memory()
         return tensor.to(accelerator.device, non_blocking=True)
 
+    given = [there(masked.ids[share]), there(rows.positions[share]), there(rows.segments[share])]
+    places, truth = there(chosen), there(targets)
     with accelerator.autocast():
-        logits = model(
-            there(masked.ids[share]), there(rows.positions[share]), there(rows.segments[share]), there(chosen)
-        )
-    return cross_entropy(logits.float(), there(targets), ignore_index=IGNORED, reduction="sum")
+        logits = model(*given, places)
+    nats = cross_entropy(logits.float(), truth, ignore_index=IGNORED, reduction="none")
+    first = max(share.start, len(rows.ids) - rows.replayed)
+    if former and first < share.stop:
+        slot = int(masked.starts[first]) - of_share.start
+        with torch.no_grad(), accelerator.autocast():
+            old = first - share.start
+            guessed = former(*(array[old:] for array in given), places[slot:] - old * length).float().softmax(-1)
+        softly = cross_entropy(logits[slot:].float(), guessed, reduction="none") * (truth[slot:] != IGNORED)
+        nats = torch.cat([nats[:slot], torch.lerp(nats[slot:], softly, distillation)])
+    return nats.sum()
 
 
 def _seed(seed: int, step: int, process: int) -> int:

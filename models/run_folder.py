@@ -11,7 +11,7 @@ from typing import TextIO
 from safetensors import SafetensorError
 
 from models import artifacts, checkpoints
-from models.errors import ModelError
+from models.errors import ArtifactError, ModelError
 
 LOG, MODEL, CHECKPOINTS = "log.jsonl", "model", "checkpoints"
 _LOCK = "lock"
@@ -19,6 +19,10 @@ _LOCK = "lock"
 
 class PretrainingError(ModelError):
     """There is nothing to learn from, or nowhere to put it."""
+
+
+class FolderUnusable(PretrainingError, ArtifactError):
+    """The disk is full or fails, or another process works there: the environment's fault."""
 
 
 class RunFolder:
@@ -55,7 +59,7 @@ class RunFolder:
             sha256 = save(self.out / MODEL)
         except (OSError, SafetensorError, artifacts.NoRoomError) as error:
             reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:200]
-            raise PretrainingError(
+            raise FolderUnusable(
                 f"the model could not be written to {str(self.out / MODEL)!r} ({reason}); make room and resume"
             ) from None
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -71,7 +75,7 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            raise PretrainingError(
+            raise FolderUnusable(
                 f"the log {str(self.out / LOG)!r} could not be written ({error.strerror}); make room and resume"
             ) from None
 
@@ -110,13 +114,13 @@ def taken(out: Path, *, resume: bool) -> Iterator[RunFolder]:
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / _LOCK).open("w")
     except OSError as error:
-        raise PretrainingError(f"{str(out)!r} cannot be written to ({error.strerror}); name another folder") from None
+        raise FolderUnusable(f"{str(out)!r} cannot be written to ({error.strerror}); name another folder") from None
     folder = RunFolder(out)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PretrainingError(
+            raise FolderUnusable(
                 f"another process is pre-training in {str(out)!r}; wait for it, or name another folder"
             ) from None
         refuse_unfit(out, resume=resume)  # it may have been taken and left in between

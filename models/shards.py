@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from models import packing
-from models.errors import ModelError
+from models.errors import ArtifactError
 from models.packing import Documents
 
 _Number = TypeVar("_Number", np.int32, np.int64)
@@ -26,7 +26,7 @@ _IDS, _ENDS = "ids.int32", "ends.int64"
 _BATCH = 4_000_000
 
 
-class ShardsError(ModelError):
+class ShardsError(ArtifactError):
     """The texts to train on cannot be written to disk: the environment's fault, not a report's."""
 
 

@@ -106,11 +106,11 @@ def train(
     folder = house.settings.models_folder
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".training-") as scratch:
+        language_model, language_sha256 = _keep_language_model(foundation, folder, Path(scratch))
         sha256 = _fit(foundation, Path(scratch) / "artifact", parts.fit, names, recipe)
         artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
         if not (folder / artifact).exists():  # the very same one, made twice in a second: versions may share it
             (Path(scratch) / "artifact").rename(folder / artifact)
-        language_model, language_sha256 = _keep_language_model(foundation, folder, Path(scratch))
     classifier = Classifier.load(folder / artifact)
     thresholds = [0.5] * len(names)
     if parts.calibration:
@@ -288,13 +288,15 @@ def _fit(foundation: str, out: Path, train_on: list[Annotation], labels: Sequenc
 def _keep_language_model(foundation: str, models: Path, scratch: Path) -> tuple[str | None, str | None]:
     """The foundation as a masked language model among the artifacts, for refreshes to go on from: name and sha256.
 
-    None if it cannot guess masked words; a refresh then begins with the classifier's own encoder.
+    None if it cannot guess masked words; a refresh then begins with the classifier's own encoder, and so is it told.
     """
     try:
         model, tokenizer = masked_lm.load(foundation)
-    except FoundationError:  # an encoder of another kind serves for classifying all the same
-        return None, None
-    if not model.had_head:
+        why = None if model.had_head else "it has no masked-LM head"
+    except FoundationError as error:  # an encoder of another kind serves for classifying all the same
+        why = str(error)
+    if why:
+        console.err.print(f"no language model is kept, so a refresh will begin a head of its own: {why}", markup=False)
         return None, None
     sha256 = masked_lm.save(model, tokenizer, scratch / "language")
     name = f"language-{sha256[:16]}"

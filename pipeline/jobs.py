@@ -171,6 +171,11 @@ def renew(session: Session, held: Claim, terms: Terms) -> None:
     _write(session, held, lease_until=func.now() + terms.lease)
 
 
+def came_on(session: Session, held: Claim, terms: Terms) -> None:
+    """Renew the lease of work that need not be done again, however this attempt ends: its attempts begin anew."""
+    _write(session, held, attempts=1, lease_until=func.now() + terms.lease)
+
+
 def report_outcome(session: Session, held: Claim, outcome: dict[str, Any], terms: Terms) -> None:
     """Renew the lease and say how far the job has come; raises `LeaseLost` if someone else has it."""
     _write(session, held, outcome=outcome, lease_until=func.now() + terms.lease)
@@ -208,7 +213,7 @@ def give_back(session: Session, held: Claim, reason: str, terms: Terms) -> None:
         held,
         state=JobState.READY,
         lease_until=None,
-        attempts=held.attempts - 1,
+        attempts=func.greatest(Job.attempts - 1, 0),
         waits=min(waits, 1000),
         not_before=func.now() + wait(waits, terms),
         error=reason,

@@ -194,12 +194,14 @@ def _undecided(session: Session, version: ModelVersion) -> tuple[str, ...]:
     """The gates that could not decide about a version, while nobody else has; empty for any other version."""
     if version.stage != Stage.CANDIDATE:
         return ()
-    verdict = session.scalar(
-        select(RefreshRun.verdict).where(
+    run = session.scalar(
+        select(RefreshRun).where(
             RefreshRun.model_version_id == version.id, RefreshRun.state == RefreshState.INCONCLUSIVE
         )
     )
-    return refresh_history.undecided(verdict)
+    if run is None:
+        return ()
+    return refresh_history.undecided(run.verdict) or (f"refresh {run.id} left it to a person",)
 
 
 def _show_labels_of(session: Session, version: ModelVersion) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.errors import NightreadError
 from pipeline.names import Language, Metric, Signal
 from pipeline.settings import GateSettings
+from pipeline.tables import RefreshState
 
 CALENDAR = "calendar"
 
@@ -208,7 +209,7 @@ def judge(
     found = (
         *_sites(sites, margin=gates.macro_f1, least_positives=gates.least_positives),
         *_pairs(similarity, gates),
-        *_strata(bits, margin=gates.bits_per_byte),
+        *_strata(bits, margin=gates.bits_per_byte, least_words=gates.least_words),
         _churn(churn, limit=gates.churn),
     )
     outcomes = {gate.outcome for gate in found}
@@ -219,6 +220,23 @@ def judge(
     if accepted_by is not None:
         return Verdict(Outcome.PASSED, found, accepted_by)
     return Verdict(Outcome.INCONCLUSIVE, found)
+
+
+def ending(
+    *, outcome: Outcome, reasons: tuple[str, ...], champion: int, serving: int | None, may_promote: bool
+) -> tuple[RefreshState, tuple[str, ...]]:
+    """What a refresh comes to, and why. Gates hold for the model they were measured against, and for no other."""
+    if outcome is Outcome.FAILED:
+        return RefreshState.REJECTED, reasons
+    if serving != champion:
+        changed = f"model version {serving} serves by now, and the gates compared with {champion}; promote by hand"
+        return RefreshState.INCONCLUSIVE, (changed, *reasons)
+    if outcome is Outcome.INCONCLUSIVE:
+        return RefreshState.INCONCLUSIVE, reasons
+    if not may_promote:
+        waits = "it passed its gates; refresh.promote is off, so a person promotes it"
+        return RefreshState.INCONCLUSIVE, (waits, *reasons)
+    return RefreshState.PROMOTED, reasons
 
 
 def _sites(sites: Sequence[SiteComparison], *, margin: float, least_positives: int) -> Iterator[Gate]:
@@ -251,22 +269,57 @@ def _pairs(measured: Sequence[PairsComparison], gates: GateSettings) -> Iterator
             yield Gate(metric=Metric.PEARSON, suite=language, outcome=Outcome.NOT_ASKED, reason=reason)
 
 
-def _strata(strata: Sequence[StratumComparison], *, margin: float) -> Iterator[Gate]:
-    if not any(one.earlier for one in strata):
-        reason = "bits per byte: not asked, since nothing is held out of what was learnt before"
-        yield Gate(metric=Metric.BITS_PER_BYTE, suite="every earlier stratum", outcome=Outcome.NOT_ASKED, reason=reason)
-    for one in strata:
-        what, worse = f"bits per byte on {one.stratum}", one.difference
+def _strata(strata: Sequence[StratumComparison], *, margin: float, least_words: int) -> Iterator[Gate]:
+    """Each earlier stratum by itself if enough words of it are hidden, all smaller ones together."""
+    small = [one for one in strata if one.earlier and one.words < least_words]
+    together = _together(small)
+    for one in (*strata, together):
+        what = f"bits per byte on {one.stratum}"
         figures = f"{what}: {_number(one.champion)} became {_number(one.challenger)}"
         if not one.earlier:
             outcome, reason = Outcome.SHOWN, f"{figures}; shown only, since it was not learnt before"
-        elif worse is None:
-            outcome, reason = _unmeasured(one, what)
-        elif worse <= margin:
-            outcome, reason = Outcome.PASSED, f"{figures}, and {margin:g} more is allowed"
-        else:
-            outcome, reason = Outcome.FAILED, f"{figures}, {worse:.3f} more where {margin:g} is allowed: forgotten"
+        elif one.words >= least_words:
+            outcome, reason = _not_forgotten(one, what, figures, margin=margin)
+        elif one is not together:
+            outcome, reason = Outcome.SHOWN, f"{figures}; {one.words} hidden words prove nothing by themselves"
+        elif any(held.earlier and held.words >= least_words for held in strata):
+            continue
+        else:  # nothing that could fail is not the same as passing
+            reason = (
+                f"bits per byte: {one.words} words are hidden of what was learnt before, and {least_words} are asked "
+                "for; add general text with `nightread replay add`, or accept it by name"
+            )
+            outcome = Outcome.INCONCLUSIVE
         yield _gate(Metric.BITS_PER_BYTE, one.stratum, outcome, reason, one, margin=margin, items=one.words)
+
+
+def _together(strata: Sequence[StratumComparison]) -> StratumComparison:
+    """Several strata as one, each counting by its hidden words."""
+    measured = [one for one in strata if one.words]
+    words = sum(one.words for one in measured)
+
+    def mean(figures: Sequence[float | None]) -> float | None:
+        known = [value for value in map(_finite, figures) if value is not None]
+        if not words or len(known) < len(measured):
+            return None
+        return sum(value * one.words for value, one in zip(known, measured, strict=True)) / words
+
+    return StratumComparison(
+        stratum="small strata together",
+        earlier=True,
+        words=words,
+        champion=mean([one.champion for one in measured]),
+        challenger=mean([one.challenger for one in measured]),
+    )
+
+
+def _not_forgotten(one: StratumComparison, what: str, figures: str, *, margin: float) -> tuple[Outcome, str]:
+    worse = one.difference
+    if worse is None:
+        return _unmeasured(one, what)
+    if worse <= margin:
+        return Outcome.PASSED, f"{figures}, and {margin:g} more is allowed"
+    return Outcome.FAILED, f"{figures}, {worse:.3f} more where {margin:g} is allowed: forgotten"
 
 
 def _churn(churn: Churn | None, *, limit: float | None) -> Gate:

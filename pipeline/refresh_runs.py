@@ -23,6 +23,7 @@ from pipeline.tables import (
     RefreshState,
     Report,
     Split,
+    Stage,
 )
 
 # Who asks when nobody does.
@@ -100,9 +101,8 @@ def newest(session: Session) -> RefreshRun | None:
 
 
 def last_finished_at(session: Session) -> datetime | None:
-    """When a refresh last came to an end that says something: cancelled ones and failed ones do not."""
-    ended = (RefreshState.PROMOTED, RefreshState.INCONCLUSIVE, RefreshState.REJECTED)
-    return session.scalar(select(func.max(RefreshRun.finished_at)).where(RefreshRun.state.in_(ended)))
+    """When a refresh last came to its end. One that was cancelled counts: whoever did so meant it to stay away."""
+    return session.scalar(select(func.max(RefreshRun.finished_at)))
 
 
 LEARNT_UNTIL = text(
@@ -143,7 +143,7 @@ def progress(session: Session, held: Claim, run_id: int, stage: RefreshStage, do
 
 def record(session: Session, held: Claim, run_id: int, terms: Terms, **values: Any) -> None:
     """Keep what a stage came to, if the lease is still ours. Raises `LeaseLost`."""
-    jobs.renew(session, held, terms)
+    jobs.came_on(session, held, terms)
     session.execute(update(RefreshRun).where(RefreshRun.id == run_id).values(**values))
 
 
@@ -188,6 +188,11 @@ def finish(
     """The refresh comes to its end, with the fact."""
     run = session.get_one(RefreshRun, run_id)
     run.state, run.finished_at = state, func.now()
+    if state in (RefreshState.CANCELLED, RefreshState.FAILED):  # what no gate has passed is not left to be promoted
+        unjudged = update(ModelVersion).where(
+            ModelVersion.id == run.model_version_id, ModelVersion.stage == Stage.CANDIDATE
+        )
+        session.execute(unjudged.values(stage=Stage.REJECTED, stage_note="; ".join(reasons)))
     fact = events.RefreshFinished(run_id, state, run.model_version_id, run.former_model_version_id, reasons, by)
     events.publish(session, fact, rules=rules)
     session.flush()

@@ -635,8 +635,8 @@ class DriftSignal(Table):
     value: Mapped[float] = mapped_column(comment="Measured on the new reports.")
     reference: Mapped[float | None] = mapped_column(comment="The same on reports known before; null if there are none.")
     drift: Mapped[float | None] = mapped_column(
-        comment="What is held against the threshold: a share, a rise over the reference, or for prevalence the "
-        "population stability index; null without a reference."
+        comment="What is held against the threshold: a rise over the reference, or for prevalence the population "
+        "stability index; null without a reference."
     )
     threshold: Mapped[float | None] = mapped_column(comment="Above it a refresh is due; null: never.")
     reports: Mapped[int] = mapped_column(comment="New reports that it was measured on.")

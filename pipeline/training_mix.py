@@ -45,6 +45,7 @@ _NEW = text(
     SELECT :run, reports.key, reports.report_id, 'new', reports.stratum
     FROM ({replay.REPORTS}) reports
     WHERE reports.report_id > :after AND reports.report_id <= :until AND NOT reports.held_out
+    ORDER BY reports.report_id
     ON CONFLICT DO NOTHING
     """
 )
@@ -54,6 +55,7 @@ _REPLAYED = text(
     SELECT :run, i.key, i.report_id, 'replayed', {replay.STRATUM}
     FROM replay_item i
     WHERE NOT i.held_out AND (i.report_id IS NULL OR i.report_id <= :after)
+    ORDER BY i.report_id NULLS FIRST
     ON CONFLICT DO NOTHING
     """
 )
@@ -63,8 +65,9 @@ def snapshot(session: Session, run_id: int, *, after: int, until: int) -> None:
     """Write down the mix of a run: the reports after the one and up to the other, and what the buffer replays of those
     before and of general text. Nothing that is held out.
     """
-    session.execute(_NEW, {"run": run_id, "after": after, "until": until})
+    # Older reports first: each row locks its report, and everyone locks reports in their order.
     session.execute(_REPLAYED, {"run": run_id, "after": after})
+    session.execute(_NEW, {"run": run_id, "after": after, "until": until})
 
 
 # Where the text of a row `i` of a mix is, if it may still be learnt from.

@@ -11,11 +11,13 @@ from under_test import TINY_TEXTS, HouseUnderTest, broker_client
 
 import migrations
 from nightread.servers import Addresses, running
-from pipeline import label_sets, model_versions, settings
+from pipeline import label_sets, model_versions, pulls, settings
+from pipeline.annotation_files import text_hash
 from pipeline.database import Sessions, engine
 from pipeline.model_versions import NewVersion
 from pipeline.names import Role
-from pipeline.tables import Table
+from pipeline.settings import FeedSettings
+from pipeline.tables import Annotation, Report, Split, Table
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -139,3 +141,35 @@ def serve(house: HouseUnderTest, tiny_artifact: tuple[Path, str]) -> Callable[..
         return version
 
     return register
+
+
+@pytest.fixture
+def something_to_learn(house: HouseUnderTest) -> None:
+    """What a refresh needs: a report that is new, and an annotation to fit on."""
+    with house.sessions.begin() as session:
+        label_set = label_sets.register_default(session)
+        pulls.register(session, "main", FeedSettings(path=Path("/nowhere"), site="seoul"))
+        session.add(
+            Annotation(
+                label_set_id=label_set,
+                site="seoul",
+                source_id="a1",
+                text_hash=text_hash(TINY_TEXTS[0]),
+                text=TINY_TEXTS[0],
+                labels=[0] * len(label_sets.CT_RATE_FINDINGS),
+                split=Split.TRAIN,
+            )
+        )
+        session.add(
+            Report(
+                site="seoul",
+                source_system="fhir",
+                source_id="new",
+                version=1,
+                is_current=True,
+                language="en",
+                text=TINY_TEXTS[0],
+                content_hash="0" * 64,
+                feed="main",
+            )
+        )

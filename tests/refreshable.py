@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightread.made_up import FINDINGS, Hospital, MadeUpReport, reports
-from pipeline import label_sets, model_versions, pulls
+from pipeline import label_sets, model_versions, pulls, replay
 from pipeline import reports as storing
 from pipeline.annotation_files import text_hash
 from pipeline.feeds.record import Record
 from pipeline.model_versions import NewVersion
-from pipeline.settings import FeedSettings
+from pipeline.settings import FeedSettings, ReplaySettings
 from pipeline.tables import Annotation, Feed, Split
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ classifier_epochs = 1
 [refresh.gates]
 macro_f1 = 1.0
 least_positives = 1
+least_words = 1
 bits_per_byte = 5.0
 """
 
@@ -103,6 +104,9 @@ def make(house: "HouseUnderTest", scratch: Path, *, new_reports: int = 30, annot
             ),
         )
         model_versions.promote(session, version, by="test@here", rules=house.house.rules)
+        # What a foundation has read before; some of it is held out, to see whether it is forgotten.
+        general = [f"{report.text} ({number})" for number, report in enumerate(_made_up(Hospital.WEST, 120, seed=5))]
+        replay.add_general(session, general, kept=ReplaySettings())
     receive(house, new_reports)
     return version
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.errors import ArtifactError, DeviceError, FoundationError
@@ -20,7 +20,8 @@ from pipeline.labelling import LabelRules, ServingModel
 from pipeline.names import JobKind, Signal
 from pipeline.policy import SignalReading
 from pipeline.settings import DriftSettings, Settings
-from pipeline.tables import Annotation, ModelVersion, Split
+from pipeline.tables import ModelVersion
+from worker import refresh_desk
 from worker.attempt import EnvironmentFailed, attempt, while_database_is_away
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,12 @@ def run_next(sessions: Sessions, settings: Settings, *, worker: str) -> bool:
     terms = Terms.of(settings)
     with sessions.begin() as session:
         held = jobs.claim(session, JobKind.DRIFT, worker=worker, terms=terms)
+        refreshing = refresh_runs.current(session)
+        keep = refresh_desk.named(refreshing) if refreshing else None
     if held is None:
         return False
     with attempt(sessions, held, terms):
+        refresh_desk.sweep(settings, keep=keep)  # every night, so that nothing stays of a refresh that was given up
         _measure(sessions, settings, held, terms)
     return True
 
@@ -160,7 +164,6 @@ def _ask_if_due(
     if promotions.serving_id(session) != asked.model.id:
         log.info("drift: another model serves by now; whether a refresh is due is decided when it was measured")
         return
-    train = exists().where(Annotation.label_set_id == asked.label_set_id, Annotation.split == Split.TRAIN)
     reason = policy.due(
         now=session.scalars(select(func.now())).one(),
         last_finished_at=refresh_runs.last_finished_at(session),
@@ -168,7 +171,7 @@ def _ask_if_due(
         new_reports=new_reports,
         most_new_reports=settings.refresh.new_reports,
         signals=readings,
-        can_train=session.scalars(select(train)).one(),
+        can_train=refresh_runs.lacks(session, asked.model.id) is None,
     )
     if reason is None:
         return

@@ -1,10 +1,12 @@
 """What every stage of a refresh works with: its row and job, its folder, its settings as they were when it began."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,14 @@ def work_folder(settings: Settings) -> Path:
 
 
 def named(run: RefreshRun) -> str:
-    return f"refresh-{run.id}-{run.asked_at:%Y%m%d-%H%M%S}"
+    return f"refresh-{run.id}-{run.asked_at.astimezone(UTC):%Y%m%d-%H%M%S}"
+
+
+def sweep(settings: Settings, *, keep: str | None) -> None:
+    """Remove what refreshes left that were killed at their very end or given up; `keep` names the open one."""
+    for left in work_folder(settings).glob("refresh-*"):
+        if left.name != keep:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,10 @@ class Desk:
     def classifier(self) -> Path:
         """Where the classifier that it makes will lie."""
         return self.settings.models_folder / f"classifier-{self.name}"
+
+    def clear(self) -> None:
+        """Remove all that it worked with."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self) -> RefreshRun:
         """The row, as it is now and detached."""

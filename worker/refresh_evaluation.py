@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import bits, comparison, masked_lm, sentence_pairs, similarity
+from models import bits, comparison, devices, masked_lm, sentence_pairs, similarity
+from models.bits import Bits
 from models.classifier import Classifier
 from models.comparison import Estimate, Measure
 from pipeline import annotations, labelling, policy, training_mix
@@ -26,6 +27,7 @@ from pipeline.tables import (
     Report,
     Split,
 )
+from pipeline.training_mix import HeldOut
 from worker.refresh_desk import Desk
 from worker.refresh_training import Champion, probabilities, truth
 
@@ -56,13 +58,20 @@ class _Both:
     challenger: ServingModel
     former_language_model: Path
     language_model: Path
+    reads_masked: bool  # whether the former one does; else its figures would be those of a head drawn at random
 
 
 def compare(desk: Desk, champion: Champion, version_id: int, language_model: Path, tell: Tell) -> list[Compared]:
     """Every suite of every gate, champion against challenger. No transaction is open while they read."""
     with desk.sessions.begin() as session:
         version = session.get_one(ModelVersion, version_id)
-        both = _Both(champion.model, labelling.described(session, version), champion.language_model, language_model)
+        both = _Both(
+            champion.model,
+            labelling.described(session, version),
+            champion.language_model,
+            language_model,
+            champion.reads_masked,
+        )
         gate = _gate(session, champion, version_id)
         newest = _newest(session, champion.model, desk.settings.refresh.gates.churn_sample)
         after = desk.run().from_report_id or 0
@@ -77,9 +86,7 @@ def compare(desk: Desk, champion: Champion, version_id: int, language_model: Pat
         tell(min(done, total - 1), total, None)
 
     found = _sites(desk, both, gate, newest, read)
-    for stratum in strata:
-        found.append(_bits(both, stratum.stratum, stratum.texts, earlier=stratum.earlier))
-        read(2 * len(stratum.texts))
+    found += _bits(both, strata, read)
     found += _similarity(desk, both)
     return found
 
@@ -151,7 +158,8 @@ def _gate(session: Session, champion: Champion, version_id: int) -> dict[str, li
     """What may judge both, by site: neither learnt from its text anywhere. Sites with reports alone are named too."""
     learnt = annotations.fitted_hashes(session, champion.model.id) | annotations.fitted_hashes(session, version_id)
     given = annotations.stored(session, champion.label_set_id, Split.GATE)
-    named = {one.site for one in given} | set(session.scalars(select(Report.site).where(Report.is_current).distinct()))
+    reported = select(Report.site).where(Report.is_current, Report.withdrawn_at.is_(None)).distinct()
+    named = {one.site for one in given} | set(session.scalars(reported))
     session.expunge_all()
     return {site: [one for one in given if one.site == site and one.text_hash not in learnt] for site in sorted(named)}
 
@@ -205,16 +213,42 @@ def _macro_f1(site: str, then: NDArray[np.bool_], now: NDArray[np.bool_], actual
     return _compared(Metric.MACRO_F1, site, former, latter, items=len(actual), positives=positives)
 
 
-def _bits(both: _Both, stratum: str, texts: Sequence[str], *, earlier: bool) -> Compared:
-    figures, words = [], 0
-    for folder in (both.former_language_model, both.language_model):
-        try:
-            measured = bits.measure(*masked_lm.load(folder), texts)
-        except ValueError:  # too few words for one to be masked
-            return Compared(Metric.BITS_PER_BYTE, stratum, earlier, None, None, None, 0)
-        figures.append(Estimate(measured.bits_per_byte, float("nan"), float("nan")))
-        words = measured.words
-    return Compared(Metric.BITS_PER_BYTE, stratum, earlier, figures[0], figures[1], None, words)
+def _bits(both: _Both, strata: Sequence[HeldOut], read: Callable[[int], None]) -> list[Compared]:
+    then: list[Bits | None] = [None] * len(strata)
+    if both.reads_masked:
+        then = _measured(both.former_language_model, strata, read)
+    now = _measured(both.language_model, strata, read)
+    return [
+        Compared(
+            Metric.BITS_PER_BYTE,
+            stratum.stratum,
+            stratum.earlier and both.reads_masked,
+            _exact(former.bits_per_byte) if former else None,
+            _exact(latter.bits_per_byte) if latter else None,
+            None,
+            latter.words if latter else 0,
+        )
+        for stratum, former, latter in zip(strata, then, now, strict=True)
+    ]
+
+
+def _measured(folder: Path, strata: Sequence[HeldOut], read: Callable[[int], None]) -> list[Bits | None]:
+    """Bits per byte of each stratum; None where it has too few words for one to be masked."""
+    model, tokenizer = masked_lm.load(folder)
+    model.to(devices.pick())
+    found: list[Bits | None] = []
+    with devices.guarded("measuring bits per byte"):
+        for stratum in strata:
+            try:
+                found.append(bits.measure(model, tokenizer, stratum.texts))
+            except ValueError:
+                found.append(None)
+            read(len(stratum.texts))
+    return found
+
+
+def _exact(value: float) -> Estimate:
+    return Estimate(value, float("nan"), float("nan"))
 
 
 def _similarity(desk: Desk, both: _Both) -> list[Compared]:

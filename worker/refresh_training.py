@@ -13,9 +13,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from models import artifacts, calibration, checkpoints, masked_lm, mixing, pretraining, run_folder, shards
+from models import (
+    artifacts,
+    calibration,
+    checkpoints,
+    masked_lm,
+    mixing,
+    pretraining,
+    run_folder,
+    sentence_pairs,
+    shards,
+)
 from models.classifier import Classifier
 from models.errors import ArtifactError
 from models.finetuning import fine_tune
@@ -24,13 +34,13 @@ from pipeline import annotations, label_sets, labelling, model_versions, refresh
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.refresh_runs import NotRefreshed
-from pipeline.settings import Settings
 from pipeline.tables import Annotation, ModelVersion, Part, RefreshStage, Report
 from worker.attempt import EnvironmentFailed
-from worker.refresh_desk import Desk, work_folder
+from worker.refresh_desk import Desk
 
 # Reports per call of a classifier: few enough for progress that moves.
 CHUNK = 16
+_SHARDS = "shards"
 
 
 @dataclass(frozen=True)
@@ -96,15 +106,24 @@ def begin(desk: Desk) -> None:
 
     Raises `NotRefreshed` if there is nothing to learn from.
     """
+    for file in desk.settings.refresh.gates.pairs.values():
+        try:
+            sentence_pairs.read(file)  # before hours of training, not after
+        except sentence_pairs.PairsError as error:
+            raise NotRefreshed(str(error)) from None
     if desk.run().until_report_id is not None:
         return
+    with desk.sessions.begin() as session:
+        # Ids are given before they are committed. Whoever was storing has committed when we get this.
+        session.execute(text("LOCK TABLE report IN SHARE MODE"))
+        until = session.scalar(select(func.max(Report.id))) or 0
+    with desk.sessions.begin() as session:  # of its own: it locks reports in their order, and so does the next
+        replay.refill(session, kept=desk.settings.replay)
     with desk.sessions.begin() as session:
         serving = labelling.serving(session)
         if serving is None:
             raise NotRefreshed("no model serves any more that the refresh could go on from")
-        replay.refill(session, kept=desk.settings.replay)
         after = refresh_runs.learnt_until(session, serving.id)
-        until = session.scalar(select(func.max(Report.id))) or 0
         if until <= after:
             raise NotRefreshed(f"no report came since the last refresh (report {after}), so there is nothing to learn")
         training_mix.snapshot(session, desk.run_id, after=after, until=until)
@@ -125,8 +144,8 @@ def mix(desk: Desk, champion: Champion) -> Mix:
     Raises `NotRefreshed` if nothing new is left.
     """
     _, tokenizer = masked_lm.load(champion.language_model)
-    length = desk.settings.refresh.length
-    folder = desk.folder / "shards"
+    length = desk.run().settings.get("length", desk.settings.refresh.length)  # as it was begun
+    folder = desk.folder / _SHARDS
     shards.remove(folder)
     with desk.sessions.begin() as session:
         training_mix.leave_out(session, desk.run_id)
@@ -137,10 +156,10 @@ def mix(desk: Desk, champion: Champion) -> Mix:
 
         def texts(part: Part, stratum: str | None) -> Iterator[str]:
             nonlocal done
-            for text in training_mix.texts(desk.sessions, desk.run_id, part, stratum):
+            for one in training_mix.texts(desk.sessions, desk.run_id, part, stratum):
                 done += 1
                 tell(min(done, total), total, None)
-                yield text
+                yield one
 
         new = shards.write(texts(Part.NEW, None), tokenizer, folder / "new", length=length)
         strata = [one.stratum for one in counted if one.part == Part.REPLAYED and one.texts]
@@ -150,6 +169,8 @@ def mix(desk: Desk, champion: Champion) -> Mix:
             )
             for number, stratum in enumerate(strata)
         }
+    with desk.sessions.begin() as session:
+        training_mix.leave_out(session, desk.run_id)  # what was withdrawn while it was read is not in it either
     if not len(new.ends):
         raise NotRefreshed("no new report is left to learn from: all that came were held out, withdrawn or amended")
     return Mix(new, {stratum: documents for stratum, documents in replayed.items() if len(documents.ends)})
@@ -186,21 +207,33 @@ def pretrain(desk: Desk, champion: Champion, mix: Mix) -> Path:
             )
 
         with desk.stage(RefreshStage.PRETRAINING) as tell:
-            pretraining.pretrain(
-                model,
-                tokenizer,
-                data,
-                folder,
-                settings=pretraining.Settings(
-                    steps=recipe["steps"], learning_rate=recipe["learning_rate"], seed=recipe["seed"]
-                ),
-                run=pretraining.Run(
-                    checkpoint_every=recipe["checkpoint_every"],
-                    made_from={"foundation": champion.language_model_sha256},
-                ),
-                resume=_is_begun(folder),
-                on_step=lambda done: tell(done.step, done.steps, done.loss),
-            )
+            try:
+                pretraining.pretrain(
+                    model,
+                    tokenizer,
+                    data,
+                    folder,
+                    settings=pretraining.Settings(
+                        steps=recipe["steps"],
+                        learning_rate=recipe["learning_rate"],
+                        replay_masked=recipe["replay_masked"],
+                        distillation=recipe["distillation"],
+                        seed=recipe["seed"],
+                    ),
+                    run=pretraining.Run(
+                        checkpoint_every=recipe["checkpoint_every"],
+                        made_from={"foundation": champion.language_model_sha256},
+                    ),
+                    resume=_is_begun(folder),
+                    on_step=lambda done: tell(done.step, done.steps, done.loss),
+                )
+            except checkpoints.UnusableCheckpoint as error:
+                shutil.rmtree(folder)
+                raise EnvironmentFailed(f"{error}; it begins again") from None
+            except run_folder.FolderUnusable:
+                raise
+            except run_folder.PretrainingError as error:  # a loss that is no number will be none the next time
+                raise NotRefreshed(str(error)) from None
     if not final.exists():
         (folder / run_folder.MODEL).rename(final)
     desk.record(RefreshStage.REFIT, language_model=final.name, language_model_sha256=artifacts.verify(final))
@@ -285,16 +318,9 @@ def truth(rows: Sequence[Annotation]) -> NDArray[np.int8]:
     return np.array([one.labels for one in rows], dtype=np.int8)
 
 
-def clear(desk: Desk) -> None:
-    """Remove the shards, which hold the reports' words, and whatever else the refresh worked with."""
-    shutil.rmtree(desk.folder, ignore_errors=True)
-
-
-def sweep(settings: Settings, *, keep: str | None) -> None:
-    """Remove what refreshes left that were killed at their very end or given up; `keep` names the open one."""
-    for left in work_folder(settings).glob("refresh-*"):
-        if left.name != keep:
-            shutil.rmtree(left, ignore_errors=True)
+def remove_shards(desk: Desk) -> None:
+    """They hold the reports' words, as numbers."""
+    shards.remove(desk.folder / _SHARDS)
 
 
 def _recipe(desk: Desk, mix: Mix) -> dict[str, Any]:
@@ -310,6 +336,8 @@ def _recipe(desk: Desk, mix: Mix) -> dict[str, Any]:
         "steps": max(1, math.ceil(tokens / given.batch_tokens)),
         "learning_rate": given.learning_rate,
         "replay_fraction": given.replay_fraction,
+        "replay_masked": given.replay_masked,
+        "distillation": given.distillation,
         "length": given.length,
         "batch_tokens": given.batch_tokens,
         "checkpoint_every": given.checkpoint_every,

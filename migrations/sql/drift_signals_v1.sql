@@ -23,7 +23,7 @@ COMMENT ON COLUMN drift_signals.signal IS 'unknown-pieces, fertility, bits-per-b
 COMMENT ON COLUMN drift_signals.label IS 'Finding, for prevalence; null otherwise.';
 COMMENT ON COLUMN drift_signals.value IS 'Measured on the new reports.';
 COMMENT ON COLUMN drift_signals.reference IS 'The same on reports known before; null if there are none.';
-COMMENT ON COLUMN drift_signals.drift IS 'What is held against the threshold: a share, a rise over the reference, or for prevalence the population stability index; null without a reference.';
+COMMENT ON COLUMN drift_signals.drift IS 'What is held against the threshold: a rise over the reference, or for prevalence the population stability index; null without a reference.';
 COMMENT ON COLUMN drift_signals.threshold IS 'Above it a refresh is due; null: never.';
 COMMENT ON COLUMN drift_signals.exceeded IS 'Whether it is above its threshold.';
 COMMENT ON COLUMN drift_signals.reports IS 'New reports that it was measured on.';

@@ -1,12 +1,12 @@
--- The matrix R[i][j]: after refresh i, the score on suite j. Only refreshes whose model came to serve count; i is
--- their order, and 0 is the model that the first of them went on from.
+-- The matrix R[i][j]: after refresh i, the score on suite j. Only refreshes whose model came to serve, and was
+-- not withdrawn, count; i is their order, and 0 is the model that the first of them went on from.
 CREATE VIEW model_scores AS
 WITH served AS (
     SELECT r.id, r.former_model_version_id AS former, r.model_version_id AS made,
            row_number() OVER (ORDER BY r.id) AS i
     FROM refresh_run r
     JOIN model_version m ON m.id = r.model_version_id
-    WHERE m.promoted_at IS NOT NULL
+    WHERE m.promoted_at IS NOT NULL AND m.withdrawn_at IS NULL
 ),
 measured AS (
     SELECT s.i, e.* FROM served s
@@ -30,7 +30,7 @@ SELECT m.i AS refresh_number,
 FROM measured m
 WHERE m.metric <> 'churn';
 
-COMMENT ON VIEW model_scores IS 'The matrix R[i][j]: after refresh i, the score on suite j (a site, a language of sentence pairs, a stratum of the replay buffer). Only refreshes whose model came to serve count.';
+COMMENT ON VIEW model_scores IS 'The matrix R[i][j]: after refresh i, the score on suite j (a site, a language of sentence pairs, a stratum of the replay buffer). Only refreshes whose model came to serve and was not withdrawn count.';
 COMMENT ON COLUMN model_scores.refresh_number IS 'i: order of the refresh; 0 is the model that the first one went on from.';
 COMMENT ON COLUMN model_scores.refresh IS 'Refresh that measured it.';
 COMMENT ON COLUMN model_scores.model_version IS 'Model version measured.';

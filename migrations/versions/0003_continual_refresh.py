@@ -289,8 +289,8 @@ def _tables() -> None:
             "drift",
             sa.Double(),
             nullable=True,
-            comment="What is held against the threshold: a share, a rise over the reference, or for prevalence the "
-            "population stability index; null without a reference.",
+            comment="What is held against the threshold: a rise over the reference, or for prevalence the population "
+            "stability index; null without a reference.",
         ),
         sa.Column("threshold", sa.Double(), nullable=True, comment="Above it a refresh is due; null: never."),
         sa.Column("reports", sa.Integer(), nullable=False, comment="New reports that it was measured on."),

@@ -24,6 +24,7 @@ from pipeline.names import JobKind
 from pipeline.refresh_history import Refresh
 from pipeline.settings import Settings
 from pipeline.tables import Job, JobState, RefreshRun, RefreshState
+from worker import refresh_desk
 
 app = typer.Typer(name="refresh")
 
@@ -97,6 +98,7 @@ def cancel(context: typer.Context, home: Home = None) -> None:
         if run.state == RefreshState.OPEN:
             console.out.print(f"Refresh {run.id} is asked to stop; it does so at its next step.")
         else:
+            refresh_desk.sweep(house.settings, keep=None)  # what an attempt before left there
             console.out.print(f"Refresh {run.id} is cancelled.")
 
 

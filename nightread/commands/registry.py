@@ -261,7 +261,8 @@ def _still_to_come(house: House) -> str:
         pending, stale = model_history.still_to_come(session)
     if not pending + stale:
         return "It has read every report already."
-    parts = [f"{pending} reports without a label"] * bool(pending) + [f"{stale} to be read anew"] * bool(stale)
+    anew = "to be read anew" if house.rules.relabel_since is None else "read before, anew as far as `relabel` says"
+    parts = [f"{pending} reports without a label"] * bool(pending) + [f"{stale} {anew}"] * bool(stale)
     return f"Still to come: {', '.join(parts)}; `nightread status` says how far it is."
 
 

@@ -26,6 +26,8 @@ from worker import training_process
 Serve = Callable[..., int]
 MODULE = "tests.faults.staged_training"
 
+pytestmark = pytest.mark.usefixtures("something_to_learn")
+
 
 @pytest.fixture(autouse=True)
 def here(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ VERDICT = {
     "reasons": ["macro-f1 서울: 12 positives, 20 are needed"],
 }  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("something_to_learn")
+
 
 @pytest.fixture
 def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Typed:

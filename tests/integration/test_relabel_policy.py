@@ -154,6 +154,6 @@ def test_settings_say_which(toml: str, relabel: object, since: date | None, tmp_
 @pytest.mark.parametrize("value", ['"some"', '"2026-13-01"', "true", "[]", '"next year"'])
 def test_anything_else_is_refused_with_what_it_may_be(value: str, tmp_path: Path) -> None:
     (tmp_path / settings.FILE_NAME).write_text(f"relabel = {value}")
-    with pytest.raises(InvalidSettings, match="relabel: .* is neither all nor none nor a date") as error:
+    with pytest.raises(InvalidSettings, match=r"relabel: .* is neither all nor none nor a date") as error:
         settings.read(tmp_path)
     assert settings.FILE_NAME in str(error.value)

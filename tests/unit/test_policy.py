@@ -26,6 +26,7 @@ from pipeline.policy import (
     Verdict,
 )
 from pipeline.settings import GateSettings
+from pipeline.tables import RefreshState
 
 NOW = datetime(2026, 11, 23, 5, 30, tzinfo=UTC)
 FIGURES = st.floats(0, 1)
@@ -242,10 +243,52 @@ def test_a_stratum_that_is_new_is_shown_only() -> None:
     assert gate(verdict, Metric.BITS_PER_BYTE, "west, ko, 2026-Q4").outcome is Outcome.SHOWN
 
 
-def test_where_nothing_was_learnt_before_nothing_can_be_forgotten() -> None:
+def test_where_nothing_was_learnt_before_nobody_can_tell_whether_it_is_forgotten() -> None:
     verdict = judged(bits=[replace(KEPT, earlier=False)])
+    assert verdict.state is Outcome.INCONCLUSIVE
+    assert "nightread replay add" in gate(verdict, Metric.BITS_PER_BYTE, "small strata together").reason
+
+
+SMALL = [replace(FORGOTTEN, stratum=f"west ko {number}", words=120) for number in range(2)]
+
+
+def test_a_few_hidden_words_decide_nothing_by_themselves() -> None:
+    verdict = judged(bits=[KEPT, SMALL[0]])
     assert verdict.state is Outcome.PASSED
-    assert gate(verdict, Metric.BITS_PER_BYTE, "every earlier stratum").outcome is Outcome.NOT_ASKED
+    assert gate(verdict, Metric.BITS_PER_BYTE, SMALL[0].stratum).outcome is Outcome.SHOWN
+
+
+def test_small_strata_are_judged_together() -> None:
+    verdict = judged(bits=[KEPT, *SMALL])
+    assert verdict.state is Outcome.FAILED
+    together = gate(verdict, Metric.BITS_PER_BYTE, "small strata together")
+    assert (together.outcome, together.items) == (Outcome.FAILED, 240)
+    assert together.challenger == pytest.approx(SMALL[0].challenger)
+
+
+def test_a_stratum_of_which_no_word_is_hidden_does_not_stand_in_the_way() -> None:
+    empty = replace(KEPT, stratum="east en 2020-Q1", words=0, champion=None, challenger=None)
+    assert judged(bits=[KEPT, empty]).state is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "serving", "may_promote", "state"),
+    [
+        (Outcome.PASSED, 1, True, RefreshState.PROMOTED),
+        (Outcome.PASSED, 1, False, RefreshState.INCONCLUSIVE),
+        (Outcome.PASSED, 2, True, RefreshState.INCONCLUSIVE),
+        (Outcome.PASSED, None, True, RefreshState.INCONCLUSIVE),
+        (Outcome.INCONCLUSIVE, 1, True, RefreshState.INCONCLUSIVE),
+        (Outcome.FAILED, 1, True, RefreshState.REJECTED),
+        (Outcome.FAILED, 2, True, RefreshState.REJECTED),
+    ],
+)
+def test_what_a_refresh_comes_to(outcome: Outcome, serving: int | None, may_promote: bool, state: RefreshState) -> None:
+    found, reasons = policy.ending(
+        outcome=outcome, reasons=("why",), champion=1, serving=serving, may_promote=may_promote
+    )
+    assert found is state
+    assert reasons[-1] == "why"
 
 
 def test_churn_is_shown_and_gates_only_with_a_limit() -> None:

@@ -14,20 +14,30 @@ import numpy as np
 import torch
 from bilingual_reports import made_up_reports
 
-from models import masked_lm, packing
+from models import masked_lm, mixing, packing
 from models.errors import ModelError
 from models.pretraining import Data, PretrainingStep, Run, Settings, pretrain
 
-SETTINGS = Settings(steps=26, learning_rate=1e-3, whole_words=True, seed=3)
+SETTINGS = Settings(steps=26, learning_rate=1e-3, whole_words=True, replay_masked=0.3, seed=3)
 # Rows in a step, and in a pass: two processes then have passes of unlike length, and one of none.
 LENGTH, ROWS, PASS = 48, 7, 2
 CHECKPOINT_EVERY = 8
 
 
-def tiny_data(tokenizer: object, reports: int = 60) -> Data:
-    documents = packing.tokenize(made_up_reports(reports, seed=4)[0], tokenizer, length=LENGTH)
-    return lambda epoch: packing.batches(
-        documents, length=LENGTH, rows=ROWS, pad_id=tokenizer.pad_token_id, rng=np.random.default_rng((3, epoch))
+def tiny_data(tokenizer: object, reports: int = 50) -> Data:
+    """A refresh: new reports, and others replayed among them."""
+    new, old = (
+        packing.tokenize(made_up_reports(count, seed=seed)[0], tokenizer, length=LENGTH)
+        for count, seed in ((reports, 4), (20, 5))
+    )
+    return lambda epoch: mixing.mix(
+        new,
+        {"earlier": old},
+        fraction=0.25,
+        length=LENGTH,
+        rows=ROWS,
+        pad_id=tokenizer.pad_token_id,
+        rng=np.random.default_rng((3, epoch)),
     )
 
 

@@ -1,5 +1,7 @@
 """Masking: how many, which, and behind what."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from bilingual_reports import made_up_reports
@@ -54,6 +56,21 @@ def test_fifteen_percent_of_every_row(rows: Rows, pieces: Pieces) -> None:
     masked = mask(rows, pieces, rng=np.random.default_rng(1))
     tokens = (rows.segments != PADDING).sum(1)
     assert (hidden(rows, masked).sum(1) == np.rint(0.15 * tokens)).all()
+
+
+def test_more_of_what_is_replayed(rows: Rows, pieces: Pieces) -> None:
+    replayed = rows._replace(replayed=5)
+    masked = mask(replayed, pieces, rng=np.random.default_rng(1), replay_rate=0.3)
+    tokens = (rows.segments != PADDING).sum(1)
+    shares = np.where(np.arange(len(tokens)) < len(tokens) - 5, 0.15, 0.3)
+    assert (hidden(rows, masked).sum(1) == np.rint(shares * tokens)).all()
+    for row, (start, end) in enumerate(pairwise(masked.starts)):
+        assert set(masked.chosen[start:end] // LENGTH) == {row}
+    real = masked.targets != IGNORED
+    assert (masked.targets[real] == rows.ids.ravel()[masked.chosen[real]]).all()
+    assert masked.starts[-1] == len(masked.chosen)
+    everything = rows._replace(replayed=len(rows.ids))
+    assert (hidden(rows, mask(everything, pieces, rng=np.random.default_rng(1), replay_rate=0.3)).sum(1) > 0).all()
 
 
 def test_eighty_hidden_ten_replaced_ten_kept(rows: Rows, pieces: Pieces) -> None:

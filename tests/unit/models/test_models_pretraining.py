@@ -113,6 +113,24 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(with_dropout: Path, undis
     assert same_model(out, undisturbed)
 
 
+def test_a_stopped_run_goes_on_being_taught_by_the_former_model(undisturbed: Path, tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(step: PretrainingStep) -> None:
+        if step.step == CHECKPOINT_EVERY + 2:
+            raise Stopped
+
+    taught = replace(SETTINGS, distillation=0.7)
+    tiny_run(undisturbed / "model", tmp_path / "whole", settings=taught)
+    with pytest.raises(Stopped):
+        tiny_run(undisturbed / "model", tmp_path / "stopped", settings=taught, on_step=stop)
+    tiny_run(undisturbed / "model", tmp_path / "stopped", settings=taught, resume=True)
+    assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "whole"), rel=1e-6)
+    tiny_run(undisturbed / "model", tmp_path / "untaught")
+    assert losses(tmp_path / "untaught") != pytest.approx(losses(tmp_path / "whole"), rel=1e-3)
+
+
 def test_a_full_disk_leaves_the_last_checkpoint(with_dropout: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = program(with_dropout, out, "--full", CHECKPOINT_EVERY + 2)
