@@ -51,8 +51,8 @@ class Rows(NamedTuple):
     def parted(self) -> tuple["Rows", "Rows"]:
         """What is new, and what is replayed."""
         cut = len(self.ids) - self.replayed
-        new, old = ([array[some] for array in self[:3]] for some in (slice(cut), slice(cut, None)))
-        return Rows(*new), Rows(*old, replayed=self.replayed)
+        new = Rows(self.ids[:cut], self.positions[:cut], self.segments[:cut])
+        return new, Rows(self.ids[cut:], self.positions[cut:], self.segments[cut:], self.replayed)
 
 
 def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, *, length: int) -> Documents:

@@ -97,7 +97,7 @@ def _relabel(given: object) -> "Relabel | date":
     try:
         if isinstance(given, date):
             return given
-        return Relabel(given) if given in list(Relabel) else date.fromisoformat(str(given))
+        return Relabel(str(given)) if given in list(Relabel) else date.fromisoformat(str(given))
     except ValueError:
         raise ValueError(f"{given!r} is neither all nor none nor a date such as 2026-01-01") from None
 
