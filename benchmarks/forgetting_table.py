@@ -174,7 +174,7 @@ def draw(summaries: Sequence[Summary], file: Path) -> None:
     axes = figure.add_subplot()
     top = 0.01 + max(one.learning_vs_naive for one in shown)
     aims = AIMS["forgetting_vs_naive"], AIMS["learning_vs_naive"]
-    axes.fill_between([-0.25, aims[0]], aims[1], top, color="#009e73", alpha=0.08, linewidth=0)
+    axes.fill_between([-0.45, aims[0]], aims[1], top, color="#009e73", alpha=0.08, linewidth=0)
     axes.axhline(aims[1], color="0.6", linestyle=":", linewidth=1)
     axes.axvline(aims[0], color="0.6", linestyle=":", linewidth=1)
     dots = axes.scatter(
@@ -195,7 +195,7 @@ def draw(summaries: Sequence[Summary], file: Path) -> None:
             horizontalalignment="right" if number % 2 else "left",
             fontsize=8,
         )
-    axes.set_xlim(-0.25, 1.25)
+    axes.set_xlim(-0.45, 1.25)
     axes.set_ylim(top=top)
     figure.colorbar(dots, ax=axes, label="seconds of training ÷ naive's")
     axes.set_xlabel("forgetting ÷ naive's (left is better)")

@@ -219,8 +219,8 @@ class RefreshSettings(BaseModel):
     least_days: float = Field(default=7, ge=0, description="Days after a refresh in which no other becomes due.")
     epochs: float = Field(default=1.0, gt=0, description="Times that the new reports are read.")
     # The mix that forgot least at as much new text learnt: benchmarks/forgetting.py.
-    replay_fraction: float = Field(default=0.27, ge=0, lt=1, description="Share of replayed text in all tokens.")
-    replay_masked: float = Field(default=0.35, gt=0, lt=1, description="Share of replayed text that is hidden.")
+    replay_fraction: float = Field(default=0.25, ge=0, lt=1, description="Share of replayed text in all tokens.")
+    replay_masked: float = Field(default=0.33, gt=0, lt=1, description="Share of replayed text that is hidden.")
     distillation: float = Field(
         default=0.0, ge=0, le=1, description="Share of the loss on replayed text that is the former model's guess."
     )

@@ -17,6 +17,8 @@ NOWHERE = Path("no-real-data-here")
 # after the first refresh.
 BITS = [[2.0, 7.0, 7.0, 7.0], [1.9, 2.5, 6.0, 6.0], [2.6, 3.0, 2.0, 4.0], [3.0, 3.5, 1.5, 2.0]]
 
+from pipeline.settings import RefreshSettings
+
 
 def run(bits: list[list[float]], *, seconds: float = 10.0) -> Run:
     return Run(bits, [{"Korean": 0.3}] * len(bits), {"later": 0.5}, 2_000, 1_000, seconds)
@@ -119,3 +121,12 @@ def test_a_report_from_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "| default | -0.100 | 0.000" in capsys.readouterr().out
     assert (tmp_path / "forgetting.png").stat().st_size > 10_000
     assert len((tmp_path / "forgetting.csv").read_text().splitlines()) == 1 + 2 * 2 * (16 + 3)
+
+
+def test_the_settings_defaults_are_the_default_of_the_table() -> None:
+    arm, ours = forgetting.ARMS[forgetting.DEFAULT], RefreshSettings()
+    assert (ours.replay_fraction, ours.replay_masked, ours.distillation) == (
+        arm.fraction,
+        arm.masked,
+        arm.distillation,
+    )
