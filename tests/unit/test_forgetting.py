@@ -12,12 +12,12 @@ from forgetting_cells import Bench
 from forgetting_stream import Sizes
 from forgetting_table import NAIVE, Run
 
+from pipeline.settings import RefreshSettings
+
 NOWHERE = Path("no-real-data-here")
 # After the foundation and three refreshes; the second period was at its best right after it was learnt, the first
 # after the first refresh.
 BITS = [[2.0, 7.0, 7.0, 7.0], [1.9, 2.5, 6.0, 6.0], [2.6, 3.0, 2.0, 4.0], [3.0, 3.5, 1.5, 2.0]]
-
-from pipeline.settings import RefreshSettings
 
 
 def run(bits: list[list[float]], *, seconds: float = 10.0) -> Run:
