@@ -128,7 +128,9 @@ def test_without_anything_to_train_on_none_is_due(house: HouseUnderTest, serve: 
     assert runs(house) == []
 
 
-@pytest.mark.parametrize(("days_ago", "state", "due"), [(6, "rejected", 0), (8, "rejected", 1), (1, "failed", 1)])
+@pytest.mark.parametrize(
+    ("days_ago", "state", "due"), [(6, "rejected", 0), (8, "rejected", 1), (1, "failed", 0), (8, "cancelled", 1)]
+)
 def test_not_so_soon_after_the_last(ready: HouseUnderTest, days_ago: int, state: str, due: int) -> None:
     execute(
         ready,
