@@ -45,7 +45,7 @@ def serving(house: HouseUnderTest) -> int:
 
 
 def shards_left(house: HouseUnderTest) -> list[Path]:
-    return [path for path in (house.home / "models" / ".refresh").rglob("*") if path.is_file()]
+    return [path for path in (house.home / "models" / ".refresh").glob("*/shards/**/*") if path.is_file()]
 
 
 def test_from_the_question_to_the_promotion(house: HouseUnderTest, champion: int) -> None:
