@@ -120,23 +120,21 @@ def _stop_after_the_snapshot(house: HouseUnderTest) -> None:
 
 
 def test_one_that_fails_a_gate_is_kept_as_rejected_and_touches_nothing(house: HouseUnderTest, champion: int) -> None:
-    house.configure(refreshable.SETTINGS.replace("1e-3", "1e-2\nepochs = 3"))
     ask(house)
     work(house)
     learnt = serving(house)
     assert learnt != champion
     refreshable.receive(house, 30, seed=9)
     relabelling = house.value("SELECT count(*) FROM job WHERE kind = 'label'")
-    # Steps so long that the model loses what it knew, and a margin that sees it.
-    spoilt = refreshable.SETTINGS.replace("1e-3", "1e-1").replace("bits_per_byte = 5.0", "bits_per_byte = 0.0")
-    house.configure(spoilt)
+    # Without any margin it would have to be better beyond doubt, and so little text makes no model that.
+    house.configure(refreshable.SETTINGS.replace("macro_f1 = 1.0", "macro_f1 = 0.0"))
     ask(house)
     work(house)
     state, made, verdict = ended(house)
     assert (state, verdict["state"]) == ("rejected", "failed")
     assert serving(house) == learnt
     assert house.value(f"SELECT stage FROM model_history WHERE model_version = {made}") == "rejected"
-    assert "bits per byte" in reasons(house)
+    assert "macro F1" in reasons(house)
     assert house.value("SELECT count(*) FROM job WHERE kind = 'label'") == relabelling
     assert house.value("SELECT max(refresh_number) FROM model_scores") == 1, "what never served forgot nothing"
 
