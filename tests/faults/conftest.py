@@ -43,6 +43,12 @@ def processes(
 
 
 @pytest.fixture
+def nobody_else(processes: Processes) -> None:
+    """No process of an earlier test is at work: one that labels would read what the test counts on as unread."""
+    processes.end_all()
+
+
+@pytest.fixture
 def stage(house: Any, processes: Processes) -> Iterator[Stage]:
     """An empty house; processes of earlier tests may still be there and are used again."""
     found = Stage(house, processes.folder, processes)

@@ -45,7 +45,7 @@ staged(refresh_evaluation, "compare", before="evaluation", after="evaluated")
 staged(refresh_model, "_promote", before="promotion")
 staged(model_versions, "promote", after="promoting")
 staged(jobs, "finish", after="finishing")
-staged(refresh_training, "clear", before="clearing")
+staged(refresh_training, "remove_shards", before="clearing")
 
 _load = checkpoints.load
 

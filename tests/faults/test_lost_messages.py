@@ -89,7 +89,7 @@ def test_two_schedulers(stage: Stage):
     assert stage.all_done() == {"received": 16, "labelled": 16, "dead": 0, "withdrawn": 0}
     assert attempts(stage) == {1}
     ticks = dict(stage.rows("SELECT schedule, count(*) FROM schedule_tick GROUP BY 1"))
-    assert set(ticks) == {f"pull:{FEED}", "reconcile"}
+    assert set(ticks) == {f"pull:{FEED}", "reconcile", "drift"}
     assert ticks[f"pull:{FEED}"] == 1 + stage.value("SELECT count(*) FROM job WHERE kind = 'pull'")
     stage.processes.end("scheduler-2")
 

@@ -30,7 +30,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
 
 
-def test_from_the_command_to_the_rollback(house: HouseUnderTest, tmp_path: Path, quick: None) -> None:
+def test_from_the_command_to_the_rollback(
+    house: HouseUnderTest, nobody_else: None, tmp_path: Path, quick: None
+) -> None:
     house.configure(refreshable.SETTINGS)
     champion = refreshable.make(house, tmp_path)
     refreshable.receive_text(house, f"No effusion, {MARKER}. 결절이 보임, {MARKER}.")

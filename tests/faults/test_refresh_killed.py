@@ -13,7 +13,7 @@ from under_test import HouseUnderTest
 from pipeline import refresh_runs
 
 HERE = Path(__file__).parent
-# In the order in which a refresh comes by them. `clear` is called after pre-training and again at the end.
+# In the order in which a refresh comes by them.
 POINTS = (
     "claimed",
     "snapshot",
@@ -61,7 +61,7 @@ def let_the_lease_end(house: HouseUnderTest) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_refresh_killed_there_is_finished_by_the_next_worker(
-    point: str, house: HouseUnderTest, tmp_path: Path
+    point: str, house: HouseUnderTest, nobody_else: None, tmp_path: Path
 ) -> None:
     house.configure(refreshable.SETTINGS)
     champion = refreshable.make(house, tmp_path)

@@ -574,7 +574,7 @@ def test_up_runs_everything_and_leaves_nothing(
         assert now["runs"][0]["state"] == "done"
 
         crew = json.loads((home / "crew.json").read_text())
-        assert {one["name"] for one in crew} == {"scheduler", "intake", "label"}
+        assert {one["name"] for one in crew} == {"scheduler", "intake", "label", "training"}
         up.send_signal(signal.SIGTERM)
         out, _ = up.communicate(timeout=60)
         assert up.returncode == 0
