@@ -158,16 +158,23 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
     for kind, expected in ((CLASSIFICATION, "better"), (SIMILARITY, "worse")):
         some = [row for row in rows if row.kind == kind]
         better, worse = [row for row in some if row.gain.low > 0], [row for row in some if row.gain.high < 0]
-        clear = len(better) > len(worse) if expected == "better" else len(worse) > len(better)
+        agree, against = (better, worse) if expected == "better" else (worse, better)
         yield (
             f"- {kind.capitalize()}: bilingual is better in {len(better)} of {len(some)} comparisons, worse in "
             f"{len(worse)}, undecided in {len(some) - len(better) - len(worse)}; mean difference "
             f"{mean(row.gain.value for row in some):+.3f}. The paper's pattern ({expected}) "
-            f"{'appears' if clear else 'does NOT appear'}."
+            f"{seen(len(agree), len(against), of=len(some))}."
         )
         for name in dict.fromkeys(row.foundation for row in some):
             gains = [row.gain.value for row in some if row.foundation == name]
             yield f"  - {name}: {mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}"
+
+
+def seen(agree: int, against: int, *, of: int) -> str:
+    """How a pattern is told of that `agree` of so many comparisons show, and `against` contradict."""
+    if agree <= against:
+        return "does NOT appear"
+    return "appears" if 2 * agree > of else "appears only in part"
 
 
 def figures(rows: Sequence[Row]) -> dict[str, object]:

@@ -69,6 +69,12 @@ def test_the_verdict_on_what_the_paper_saw() -> None:
     assert said.count("pattern (worse) appears") == 1
 
 
+def test_a_pattern_that_half_of_the_comparisons_show_is_one_in_part() -> None:
+    assert study_table.seen(12, 11, of=30) == "appears only in part"
+    assert study_table.seen(16, 3, of=30) == "appears"
+    assert study_table.seen(3, 3, of=6) == "does NOT appear"
+
+
 @pytest.mark.parametrize(("classification", "similarity"), [(-0.1, 0.1), (0.0, 0.0)])
 def test_the_verdict_on_the_contrary_and_on_nothing(classification: float, similarity: float) -> None:
     said = "\n".join(study_table.verdict([row(CLASSIFICATION, classification), row(SIMILARITY, similarity)]))
