@@ -1,6 +1,6 @@
 """A trained classifier at work: texts in, probabilities and explained findings out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -23,6 +23,8 @@ from models.words import find_words, merge_pieces
 _EXPLAINED_SHARE = 0.95
 # … but by no more than this many: a huge report must not turn one faint finding into hours of gradients.
 _EXPLAINED_WINDOWS = 16
+# Texts read at a time where somebody watches: few enough for a bar that moves.
+_SHOWN = 16
 
 
 class Finding(NamedTuple):
@@ -111,6 +113,21 @@ class Classifier:
             raise
         except Exception as error:  # noqa: BLE001 - the job system must learn that the texts, not the machine, failed
             raise ReadingError(f"the model failed on one of {len(texts)} texts ({type(error).__name__})") from None
+
+    def probabilities(
+        self, texts: Sequence[str], on_read: Callable[[int], None] = lambda _: None
+    ) -> NDArray[np.float64]:
+        """Probabilities (texts, labels), without findings; `on_read` hears how many texts were read since it last did.
+
+        Raises what `predict` raises.
+        """
+        never = [2.0] * len(self.labels)
+        rows: list[tuple[float, ...]] = []
+        for start in range(0, len(texts), _SHOWN):
+            part = self.predict(texts[start : start + _SHOWN], thresholds=never, explain=False)
+            rows += [prediction.probabilities for prediction in part]
+            on_read(len(part))
+        return np.array(rows, dtype=np.float64).reshape(len(texts), len(self.labels))
 
     def _predict(self, texts: Sequence[str], thresholds: Sequence[float], explain: bool) -> list[Prediction]:
         documents = [self._read(text, place, len(texts)) for place, text in enumerate(texts, 1)]

@@ -21,6 +21,7 @@ from models import artifacts, classifier_files, devices
 from models.batching import batches, pad
 from models.errors import ModelError
 from models.foundations import load_encoder, load_tokenizer, longest_window
+from models.optimizing import decayed, warmed_up_and_decayed
 from models.sentence_model import TAU, SentenceClassifier, smooth_maximum
 from models.windows import Document, Reader, to_ids
 
@@ -87,25 +88,17 @@ def fine_tune(
     documents = [reader.read(text) for text in texts]
     targets = torch.from_numpy(truth)
 
-    # Model and optimizer. Biases and norms are not decayed.
+    # Model and optimizer.
     model = SentenceClassifier(encoder, len(label_names))
     with torch.no_grad():
         model.head.bias.copy_(_starting_bias(targets, documents))
     model.to(where).train()
     parameters = list(model.parameters())
-    encoders = list(model.encoder.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in encoders if p.ndim > 1], "weight_decay": _WEIGHT_DECAY},
-            {"params": [p for p in encoders if p.ndim <= 1], "weight_decay": 0.0},
-            {"params": list(model.head.parameters()), "lr": _HEAD * learning_rate, "weight_decay": 0.0},
-        ],
-        lr=learning_rate,
-    )
+    head = {"params": list(model.head.parameters()), "lr": _HEAD * learning_rate, "weight_decay": 0.0}
+    optimizer = torch.optim.AdamW([*decayed(model.encoder.parameters(), _WEIGHT_DECAY), head], lr=learning_rate)
     steps = epochs * math.ceil(len(texts) / batch_reports)
-    warm_up = max(1, round(_WARM_UP * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+        optimizer, lambda step: warmed_up_and_decayed(step, steps=steps, peak=1.0, warm_up=_WARM_UP)
     )
 
     step = 0

@@ -26,9 +26,9 @@ from transformers import PreTrainedTokenizerFast
 
 from models import checkpoints, devices, masked_lm, run_folder
 from models.checkpoints import Place
-from models.learning_rates import warmed_up_and_decayed
 from models.masked_lm import MaskedLM
 from models.masking import IGNORED, RATE, Masked, Pieces, mask
+from models.optimizing import decayed, warmed_up_and_decayed
 from models.packing import Rows
 from models.run_folder import PretrainingError
 
@@ -120,7 +120,8 @@ def pretrain(
         # Model and optimizer.
         former = copy.deepcopy(model).to(accelerator.device).eval() if settings.distillation else None
         model.to(accelerator.device).train()
-        optimizer = _optimizer(model, settings)
+        groups = decayed(model.parameters(), settings.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         saved = checkpoints.newest(out / run_folder.CHECKPOINTS) if resume else None
         place = checkpoints.load(saved, model, optimizer, made_from) if saved else Place()
         trained = accelerator.prepare_model(torch.compile(model) if run.compiled else model)
@@ -146,21 +147,8 @@ def pretrain(
 
             # Loop: as many passes as it takes, then one step of the optimizer.
             with devices.guarded("pre-training"):
-                loss = torch.zeros((), device=accelerator.device)
-                shares = _shares(
-                    len(rows.ids),
-                    processes=accelerator.num_processes,
-                    process=accelerator.process_index,
-                    most=max(1, tokens_per_pass // rows.ids.shape[1]),
-                )
-                for number, share in enumerate(shares, 1):
-                    # Processes exchange their gradients once, after the last pass.
-                    with nullcontext() if number == len(shares) else accelerator.no_sync(trained):
-                        part = _loss(accelerator, trained, rows, masked, share, former, settings.distillation) / max(
-                            1, masked.guesses
-                        )
-                        accelerator.backward(part * accelerator.num_processes)  # gradients are averaged over them
-                    loss += part.detach()
+                most = max(1, tokens_per_pass // rows.ids.shape[1])
+                loss = _passes(accelerator, trained, rows, masked, former, settings.distillation, most=most)
                 torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -229,16 +217,6 @@ class _Watch:
             yield PretrainingStep(place.step, self._steps, place.epoch + 1, loss, place.tokens, speed, rate)
 
 
-def _optimizer(model: MaskedLM, settings: Settings) -> torch.optim.AdamW:
-    """AdamW; biases and norms are not decayed."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
 def _batches(data: Data, place: Place) -> Iterator[tuple[int, int, Rows]]:
     """Batches without end from `place` on, epoch after epoch, each with its epoch and its number in it (from 0)."""
     first = place.batch
@@ -260,6 +238,33 @@ def _shares(rows: int, *, processes: int, process: int, most: int) -> list[slice
     mine = slice(process * each, min(rows, (process + 1) * each))
     starts = range(process * each, (process + 1) * each, most)
     return [slice(min(start, mine.stop), min(start + most, mine.stop)) for start in starts]
+
+
+def _passes(
+    accelerator: Accelerator,
+    model: nn.Module,
+    rows: Rows,
+    masked: Masked,
+    former: MaskedLM | None,
+    distillation: float,
+    *,
+    most: int,
+) -> Tensor:
+    """Forward and backward over this process's rows, at most `most` at a time: gradients are left in `model`.
+
+    Returns this process's part of the step's mean loss, in nats per masked token.
+    """
+    loss = torch.zeros((), device=accelerator.device)
+    processes = accelerator.num_processes
+    shares = _shares(len(rows.ids), processes=processes, process=accelerator.process_index, most=most)
+    for number, share in enumerate(shares, 1):
+        # Processes exchange their gradients once, after the last pass.
+        with nullcontext() if number == len(shares) else accelerator.no_sync(model):
+            nats = _loss(accelerator, model, rows, masked, share, former, distillation)
+            part = nats / max(1, masked.guesses)
+            accelerator.backward(part * processes)  # gradients are averaged over them
+        loss += part.detach()
+    return loss
 
 
 def _loss(

@@ -22,8 +22,8 @@ from models import artifacts, devices
 from models.batching import batches, pad
 from models.errors import FoundationError, ModelError
 from models.foundations import load_encoder, load_tokenizer
-from models.learning_rates import warmed_up_and_decayed
 from models.metrics import Interval
+from models.optimizing import decayed, warmed_up_and_decayed
 from models.sentence_pairs import HIGHEST, Pair
 
 # What any BERT can take; RoBERTa's 514 positions are 512 tokens.
@@ -140,20 +140,14 @@ def fine_tuned(
     read = backend.encode_batch([(pair.first, pair.second) for pair in train])
     targets = torch.tensor([pair.score / HIGHEST for pair in train], dtype=torch.float32)
 
-    # Model and optimizer. Biases and norms are not decayed; the head starts by giving every pair the mean score.
+    # Model and optimizer. The head starts by giving every pair the mean score.
     model = _Regression(encoder, pad_id=int(tokenizer.pad_token_id))
     with torch.no_grad():
         model.head.weight.zero_()
         model.head.bias.fill_(float(targets.mean()))
     model.to(where).train()
     parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": _WEIGHT_DECAY},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=learning_rate,
-    )
+    optimizer = torch.optim.AdamW(decayed(parameters, _WEIGHT_DECAY), lr=learning_rate)
 
     # Loop.
     orders = (random.permutation(len(train)) for _ in range(epochs))

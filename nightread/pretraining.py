@@ -16,7 +16,7 @@ from models.errors import FoundationError
 from models.foundations import load_tokenizer
 from models.masked_lm import MaskedLM
 from models.packing import Documents, Rows
-from models.pretraining import PretrainingStep, Run, Settings, is_main, pretrain
+from models.pretraining import Data, PretrainingStep, Run, Settings, is_main, pretrain
 from models.transplant import Transplanted, transplant
 from nightread import console, corpora, curves
 from nightread.console import Tracker
@@ -94,40 +94,15 @@ def run(
         pad_id = int(tokenizer.pad_token_id)
         return packing.batches(documents, length=recipe.length, rows=rows, pad_id=pad_id, rng=rng)
 
+    made_from: dict[str, object] = {
+        "foundation": foundation,
+        "vocabulary": _named(tokenizer),
+        "corpora": list(names),
+        "length": recipe.length,
+        "batch_tokens": recipe.batch_tokens,
+    }
     try:
-        with _tracked("pre-training") as shown:
-
-            def show(step: PretrainingStep) -> None:
-                note = f"loss {step.loss:.3f}, {step.tokens_per_second:,.0f} tokens/s"
-                shown.update(step.step, total=step.steps, note=note)
-
-            sha256 = pretrain(
-                model,
-                tokenizer,
-                data,
-                out,
-                settings=Settings(
-                    steps=steps,
-                    learning_rate=recipe.learning_rate,
-                    whole_words=recipe.whole_words,
-                    seed=recipe.seed,
-                ),
-                run=Run(
-                    checkpoint_every=recipe.checkpoint_every,
-                    tokens_per_pass=recipe.tokens_per_pass,
-                    device=recipe.device,
-                    compiled=recipe.compiled,
-                    made_from={
-                        "foundation": foundation,
-                        "vocabulary": _named(tokenizer),
-                        "corpora": list(names),
-                        "length": recipe.length,
-                        "batch_tokens": recipe.batch_tokens,
-                    },
-                ),
-                resume=resume,
-                on_step=show,
-            )
+        sha256 = _pretrain(model, tokenizer, data, out, recipe, steps=steps, made_from=made_from, resume=resume)
     except KeyboardInterrupt:
         if is_main():
             last = checkpoints.newest(out / run_folder.CHECKPOINTS)
@@ -142,6 +117,44 @@ def run(
         log = run_folder.read_log(out) if is_main() else []
         _draw(log, out / CURVE)
     return Pretrained(out / run_folder.MODEL, sha256, log, transplanted) if sha256 else None
+
+
+def _pretrain(
+    model: MaskedLM,
+    tokenizer: PreTrainedTokenizerFast,
+    data: Data,
+    out: Path,
+    recipe: Recipe,
+    *,
+    steps: int,
+    made_from: dict[str, object],
+    resume: bool,
+) -> str | None:
+    """The loop behind a progress bar; the sha256 of what it made, in the main process."""
+    with _tracked("pre-training") as shown:
+
+        def show(step: PretrainingStep) -> None:
+            note = f"loss {step.loss:.3f}, {step.tokens_per_second:,.0f} tokens/s"
+            shown.update(step.step, total=step.steps, note=note)
+
+        return pretrain(
+            model,
+            tokenizer,
+            data,
+            out,
+            settings=Settings(
+                steps=steps, learning_rate=recipe.learning_rate, whole_words=recipe.whole_words, seed=recipe.seed
+            ),
+            run=Run(
+                checkpoint_every=recipe.checkpoint_every,
+                tokens_per_pass=recipe.tokens_per_pass,
+                device=recipe.device,
+                compiled=recipe.compiled,
+                made_from=made_from,
+            ),
+            resume=resume,
+            on_step=show,
+        )
 
 
 def _draw(log: list[dict[str, object]], out: Path) -> None:

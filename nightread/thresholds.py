@@ -14,7 +14,7 @@ from pipeline.errors import NightreadError
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.sites import Parts
-from pipeline.tables import Annotation, FittedOn, Label, Split
+from pipeline.tables import Annotation, FittedOn, Label, ModelVersion, Split
 
 if TYPE_CHECKING:
     from nightread.site_scores import SiteScore
@@ -65,21 +65,15 @@ def make(
     Thresholds that were `chosen`, by a label's name or column, stand above these. Raises `UnusableThresholds` if
     nothing changes, or if labels differ; `UnusableSites` if there is nothing to set them on.
     """
-    with house.sessions.begin() as session:
-        parent = model_versions.get(session, version_id)
-        model = labelling.described(session, parent)
-        named = session.execute(select(Label.column_name, Label.name).where(Label.label_set_id == parent.label_set_id))
-        columns = {row.column_name: row.name for row in named}
-        fitted_on = set(session.scalars(select(FittedOn.annotation_id).where(FittedOn.model_version_id == version_id)))
-        fitted_at = annotations.fitted_sites(session, version_id, Split.TRAIN)
-        calibrated_at = annotations.fitted_sites(session, version_id, Split.CALIBRATION)
-        session.expunge_all()
-    by_hand = {_label(name, model.labels, columns): _possible(name, value) for name, value in chosen.items()}
+    parent = _parent(house, version_id)
+    model, row = parent.model, parent.row
+    by_hand = {_label(name, model.labels, parent.columns): _possible(name, value) for name, value in chosen.items()}
+    calibrated_at = parent.calibrated_at
     before = dict(zip(model.labels, model.thresholds, strict=True))
     calibrated = _Calibrated(before | by_hand, {}, [])
     used: list[Annotation] = []
     if file is not None or calibrate:
-        parts = _annotated(house, model, parent.label_set_id, file, only=only, fitted=fitted_at)
+        parts = _annotated(house, model, row.label_set_id, file, only=only, fitted=parent.fitted_at)
         calibrated = _calibrated(house, model, parts, by_hand)
         used = parts.calibration
         calibrated_at = {one.site for one in used}
@@ -96,27 +90,57 @@ def make(
             session,
             NewVersion(
                 parent_id=version_id,
-                foundation=parent.foundation,
-                artifact=parent.artifact,
-                artifact_sha256=parent.artifact_sha256,
-                language_model=parent.language_model,
-                language_model_sha256=parent.language_model_sha256,
-                label_set_id=parent.label_set_id,
+                foundation=row.foundation,
+                artifact=row.artifact,
+                artifact_sha256=row.artifact_sha256,
+                language_model=row.language_model,
+                language_model_sha256=row.language_model_sha256,
+                label_set_id=row.label_set_id,
                 thresholds=list(calibrated.thresholds.values()),
                 metrics=calibrated.metrics,
                 settings={
                     "thresholds": {name: {"from": old, "to": new} for name, (old, new) in changed.items()},
                     "by_hand": sorted(by_hand),
-                    "sites": sorted(fitted_at),
+                    "sites": sorted(parent.fitted_at),
                     "calibrated_at": sorted(calibrated_at),
                     "reports": {str(Split.CALIBRATION): len(used)},
                 },
-                fitted_on=sorted(fitted_on | {one.id for one in used}),
+                fitted_on=sorted(parent.fitted_on | {one.id for one in used}),
                 created_by=by,
             ),
         )
     gate = calibrated.metrics.get("gate", {}).get("macro_f1")
     return Made(version, changed, len(used), tuple(sorted(calibrated_at)), gate, calibrated.scores)
+
+
+@dataclass(frozen=True)
+class _Parent:
+    """The version that the new one shares all but its thresholds with, and what it was made from."""
+
+    row: ModelVersion
+    model: ServingModel
+    columns: dict[str, str]  # label names by column name
+    fitted_on: set[int]
+    fitted_at: set[str]
+    calibrated_at: set[str]
+
+
+def _parent(house: House, version_id: int) -> _Parent:
+    with house.sessions.begin() as session:
+        row = model_versions.get(session, version_id)
+        named = session.execute(select(Label.column_name, Label.name).where(Label.label_set_id == row.label_set_id))
+        found = _Parent(
+            row=row,
+            model=labelling.described(session, row),
+            columns={one.column_name: one.name for one in named},
+            fitted_on=set(
+                session.scalars(select(FittedOn.annotation_id).where(FittedOn.model_version_id == version_id))
+            ),
+            fitted_at=annotations.fitted_sites(session, version_id, Split.TRAIN),
+            calibrated_at=annotations.fitted_sites(session, version_id, Split.CALIBRATION),
+        )
+        session.expunge_all()
+    return found
 
 
 def _label(name: str, labels: Collection[str], columns: Mapping[str, str]) -> str:
@@ -178,7 +202,7 @@ def _calibrated(house: House, model: ServingModel, parts: Parts, by_hand: Mappin
     if classifier.sha256 != model.artifact_sha256:
         raise UnusableThresholds(f"the artifact {model.artifact} is not the one that model {model.id} registered")
     given = training.probabilities(classifier, [one.text for one in parts.calibration], "calibrating")
-    found = calibration.thresholds(given, [one.labels for one in parts.calibration])
+    found = calibration.thresholds(given, annotations.truth(parts.calibration))
     thresholds = dict(zip(model.labels, found, strict=True)) | dict(by_hand)
     scores, gate = training.judge(classifier, list(thresholds.values()), parts)
     return _Calibrated(thresholds, site_scores.as_metrics(scores, gate), scores)

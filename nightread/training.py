@@ -1,7 +1,7 @@
 """Making and judging classifiers: annotations in, a registered model version or its figures out."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +22,6 @@ from pipeline.errors import NightreadError
 from pipeline.model_versions import NewVersion
 from pipeline.sites import Parts
 from pipeline.tables import Annotation, Split
-
-# Reports per call when judging: few enough for a bar that moves.
-CHUNK = 16
 
 
 class NotJudged(NightreadError):
@@ -86,36 +83,14 @@ def train(
     registered, so an interrupted training leaves nothing that could be served. Raises `NotTrained` or `UnusableSites`
     if there is nothing to fit on; then a file is not imported either.
     """
-    moved = 0
-    with house.sessions.begin() as session:
-        if file is None:
-            label_set = annotations.annotated_set(session, label_set_name).id
-            given = annotations.stored(session, label_set)
-        else:
-            label_set = label_sets.for_names(session, file.labels)
-            in_order = file.in_order(label_sets.names(session, label_set))
-            kept = annotations.keep(session, in_order, label_set_id=label_set)
-            given, moved = kept.annotations, kept.splits_kept
-        names = label_sets.names(session, label_set)
-        parts = sites.to_train(given, sites=only)
-        if not parts.fit:
-            raise NotTrained(
-                f"none of the {len(given)} annotations is in the split train; add more, or name their splits"
-            )
-        session.expunge_all()
-    folder = house.settings.models_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".training-") as scratch:
-        language_model, language_sha256 = _keep_language_model(foundation, folder, Path(scratch))
-        sha256 = _fit(foundation, Path(scratch) / "artifact", parts.fit, names, recipe)
-        artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
-        if not (folder / artifact).exists():  # the very same one, made twice in a second: versions may share it
-            (Path(scratch) / "artifact").rename(folder / artifact)
-    classifier = Classifier.load(folder / artifact)
-    thresholds = [0.5] * len(names)
+    material = _material(house, file, label_set_name, only)
+    parts = material.parts
+    made = _fitted(house.settings.models_folder, foundation, recipe, material)
+    classifier = Classifier.load(house.settings.models_folder / made.artifact)
+    thresholds = [0.5] * len(material.labels)
     if parts.calibration:
-        given_by_model = probabilities(classifier, _texts(parts.calibration), "calibrating")
-        thresholds = calibration.thresholds(given_by_model, _truth(parts.calibration))
+        read = probabilities(classifier, _texts(parts.calibration), "calibrating")
+        thresholds = calibration.thresholds(read, annotations.truth(parts.calibration))
     calibrated_at = {one.site for one in parts.calibration}
     scores, gate = judge(classifier, thresholds, parts)
     counts = {Split.TRAIN: len(parts.fit), Split.CALIBRATION: len(parts.calibration), Split.GATE: len(parts.internal)}
@@ -124,17 +99,15 @@ def train(
             session,
             NewVersion(
                 foundation=Path(foundation).name if Path(foundation).exists() else foundation,
-                artifact=artifact,
-                artifact_sha256=sha256,
-                language_model=language_model,
-                language_model_sha256=language_sha256,
-                label_set_id=label_set,
+                artifact=made.artifact,
+                artifact_sha256=made.sha256,
+                language_model=made.language_model,
+                language_model_sha256=made.language_model_sha256,
+                label_set_id=material.label_set_id,
                 thresholds=list(thresholds),
                 metrics=site_scores.as_metrics(scores, gate),
                 settings={
-                    "epochs": recipe.epochs,
-                    "seed": recipe.seed,
-                    "learning_rate": recipe.learning_rate,
+                    **asdict(recipe),
                     "sites": list(parts.learnt_from),
                     "calibrated_at": sorted(calibrated_at),
                     "reports": {str(split): count for split, count in counts.items()},
@@ -145,17 +118,73 @@ def train(
         )
     if promote:
         _promote(house, version, by=by)
+    uncalibrated = tuple(site for site in parts.learnt_from if site not in calibrated_at)
     return Trained(
-        version,
-        len(names),
-        parts.learnt_from,
-        counts,
-        moved,
-        tuple(site for site in parts.learnt_from if site not in calibrated_at),
-        parts.seen,
-        gate,
-        scores,
+        version=version,
+        labels=len(material.labels),
+        learnt_from=parts.learnt_from,
+        reports=counts,
+        splits_kept=material.splits_kept,
+        uncalibrated=uncalibrated,
+        seen=parts.seen,
+        gate=gate,
+        scores=scores,
     )
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a training learns from and is judged by."""
+
+    label_set_id: int
+    labels: list[str]
+    parts: Parts
+    splits_kept: int
+
+
+def _material(
+    house: House, file: AnnotationFile | None, label_set_name: str | None, only: Collection[str]
+) -> _Material:
+    """The file's annotations, which are imported then, or those of a label set as they are."""
+    splits_kept = 0
+    with house.sessions.begin() as session:
+        if file is None:
+            label_set = annotations.annotated_set(session, label_set_name).id
+            given = annotations.stored(session, label_set)
+        else:
+            label_set = label_sets.for_names(session, file.labels)
+            in_order = file.in_order(label_sets.names(session, label_set))
+            kept = annotations.keep(session, in_order, label_set_id=label_set)
+            given, splits_kept = kept.annotations, kept.splits_kept
+        labels = label_sets.names(session, label_set)
+        parts = sites.to_train(given, sites=only)
+        if not parts.fit:
+            raise NotTrained(
+                f"none of the {len(given)} annotations is in the split train; add more, or name their splits"
+            )
+        session.expunge_all()
+    return _Material(label_set, labels, parts, splits_kept)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What lies in the models folder now."""
+
+    artifact: str
+    sha256: str
+    language_model: str | None
+    language_model_sha256: str | None
+
+
+def _fitted(folder: Path, foundation: str, recipe: Recipe, material: _Material) -> _Fitted:
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".training-") as scratch:
+        language_model, language_sha256 = _keep_language_model(foundation, folder, Path(scratch))
+        sha256 = _fit(foundation, Path(scratch) / "artifact", material.parts.fit, material.labels, recipe)
+        artifact = f"classifier-{datetime.now(UTC):%Y%m%d-%H%M%S}-{sha256[:8]}"
+        if not (folder / artifact).exists():  # the very same one, made twice in a second: versions may share it
+            (Path(scratch) / "artifact").rename(folder / artifact)
+    return _Fitted(artifact, sha256, language_model, language_sha256)
 
 
 @dataclass(frozen=True)
@@ -215,7 +244,7 @@ def evaluate(
     if classifier.sha256 != model.artifact_sha256:
         raise NotJudged(f"the artifact {model.artifact} is not the one that model {model.id} registered")
     given = probabilities(classifier, [one.text for one in rows], "judging")
-    truth = np.array([one.labels for one in rows], dtype=np.int8)
+    truth = annotations.truth(rows)
     overall = metrics.evaluate(given, truth, model.thresholds)
     scores = site_scores.score(
         given,
@@ -235,7 +264,7 @@ def judge(
     held = [one for rows in parts.gate.values() for one in rows]
     of = [one.site for one in held]
     given = probabilities(classifier, _texts(held), "judging") if held else np.empty((0, len(thresholds)))
-    truth = _truth(held).reshape(given.shape)
+    truth = annotations.truth(held).reshape(given.shape)
     scores = site_scores.score(given, truth, thresholds, of=of, every=parts.gate, learnt_from=parts.learnt_from)
     internal = np.isin(of, parts.learnt_from)
     gate = metrics.evaluate(given[internal], truth[internal], thresholds) if truth[internal].any() else None
@@ -243,15 +272,9 @@ def judge(
 
 
 def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> NDArray[np.float64]:
-    """Probabilities (texts, labels), without heatmaps."""
-    never = [2.0] * len(classifier.labels)
-    rows: list[tuple[float, ...]] = []
+    """Probabilities (texts, labels), without heatmaps, behind a progress bar."""
     with console.tracked(title, total=len(texts)) as shown:
-        for start in range(0, len(texts), CHUNK):
-            part = classifier.predict(texts[start : start + CHUNK], thresholds=never, explain=False)
-            rows += [prediction.probabilities for prediction in part]
-            shown.update(len(rows))
-    return np.array(rows, dtype=np.float64)
+        return classifier.probabilities(texts, lambda count: shown.update(shown.done + count))
 
 
 def _promote(house: House, version: int, *, by: str) -> None:
@@ -276,7 +299,7 @@ def _fit(foundation: str, out: Path, train_on: list[Annotation], labels: Sequenc
             foundation,
             out,
             texts=_texts(train_on),
-            labels=_truth(train_on),
+            labels=annotations.truth(train_on),
             label_names=labels,
             epochs=recipe.epochs,
             seed=recipe.seed,
@@ -307,7 +330,3 @@ def _keep_language_model(foundation: str, models: Path, scratch: Path) -> tuple[
 
 def _texts(rows: Sequence[Annotation]) -> list[str]:
     return [one.text for one in rows]
-
-
-def _truth(rows: Sequence[Annotation]) -> NDArray[np.int8]:
-    return np.array([one.labels for one in rows], dtype=np.int8)

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
@@ -267,3 +269,8 @@ def fitted_sites(session: Session, version_id: int, split: Split | None = None) 
     wanted = select(Annotation.site).join(FittedOn, FittedOn.annotation_id == Annotation.id).distinct()
     wanted = wanted.where(FittedOn.model_version_id == version_id)
     return set(session.scalars(wanted if split is None else wanted.where(Annotation.split == split)))
+
+
+def truth(rows: Sequence[Annotation | Annotated]) -> NDArray[np.int8]:
+    """Their labels (annotations, labels) of 0 and 1, in the order of their label set."""
+    return np.array([one.labels for one in rows], dtype=np.int8)

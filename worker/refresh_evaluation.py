@@ -29,7 +29,7 @@ from pipeline.tables import (
 )
 from pipeline.training_mix import HeldOut
 from worker.refresh_desk import Desk
-from worker.refresh_training import Champion, probabilities, truth
+from worker.refresh_training import Champion
 
 Tell = Callable[[int, int, float | None], None]
 
@@ -189,16 +189,17 @@ def _sites(
     for model in (both.champion, both.challenger):
         classifier = Classifier.load(desk.settings.models_folder / model.artifact)
         limits = np.array(model.thresholds)
-        said.append(probabilities(classifier, [one.text for one in held], read) >= limits)
+        said.append(classifier.probabilities([one.text for one in held], read) >= limits)
         if model is both.challenger:
             then = np.array([given for _, given in newest]).reshape(len(newest), len(limits))
-            now = probabilities(classifier, [text for text, _ in newest], read)
+            now = classifier.probabilities([text for text, _ in newest], read)
             churned = ((then >= np.array(both.champion.thresholds)) != (now >= limits)).any(1)
     compared, start = [], 0
     for site, rows in gate.items():
         here = slice(start, start + len(rows))
         start += len(rows)
-        compared.append(_macro_f1(site, said[0][here], said[1][here], truth(rows).reshape(len(rows), said[0].shape[1])))
+        stated = annotations.truth(rows).reshape(said[0][here].shape)
+        compared.append(_macro_f1(site, said[0][here], said[1][here], stated))
     if len(churned):
         share = comparison.estimate(_share(churned), len(churned))
         compared.append(Compared(Metric.CHURN, "newest reports", True, None, share, None, len(churned)))

@@ -6,13 +6,12 @@ finds it, and does only what is left.
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import func, select, text
 
 from models import (
@@ -34,12 +33,10 @@ from pipeline import annotations, label_sets, labelling, model_versions, refresh
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.refresh_runs import NotRefreshed
-from pipeline.tables import Annotation, ModelVersion, Part, RefreshStage, Report
+from pipeline.tables import ModelVersion, Part, RefreshStage, Report
 from worker.attempt import EnvironmentFailed
 from worker.refresh_desk import Desk
 
-# Reports per call of a classifier: few enough for progress that moves.
-CHUNK = 16
 _SHARDS = "shards"
 
 
@@ -259,7 +256,7 @@ def refit(desk: Desk, champion: Champion, language_model: Path) -> int:
                 language_model,
                 final,
                 texts=[one.text for one in parts.fit],
-                labels=truth(parts.fit),
+                labels=annotations.truth(parts.fit),
                 label_names=names,
                 epochs=given.classifier_epochs,
                 seed=given.seed,
@@ -269,8 +266,8 @@ def refit(desk: Desk, champion: Champion, language_model: Path) -> int:
         classifier = Classifier.load(final)
         thresholds = [0.5] * len(names)
         if parts.calibration:
-            read = probabilities(classifier, [one.text for one in parts.calibration])
-            thresholds = calibration.thresholds(read, truth(parts.calibration))
+            read = classifier.probabilities([one.text for one in parts.calibration])
+            thresholds = calibration.thresholds(read, annotations.truth(parts.calibration))
     with desk.sessions.begin() as session:
         run = desk.run()
         version = model_versions.register(
@@ -299,23 +296,6 @@ def refit(desk: Desk, champion: Champion, language_model: Path) -> int:
         )
         refresh_runs.record(session, desk.held, desk.run_id, desk.terms, model_version_id=version)
     return version
-
-
-def probabilities(
-    classifier: Classifier, texts: Sequence[str], read: Callable[[int], None] = lambda _: None
-) -> NDArray[np.float64]:
-    """Probabilities (texts, labels), without heatmaps; `read` hears how many texts were read since it was last told."""
-    never = [2.0] * len(classifier.labels)
-    rows: list[tuple[float, ...]] = []
-    for start in range(0, len(texts), CHUNK):
-        part = classifier.predict(texts[start : start + CHUNK], thresholds=never, explain=False)
-        rows += [prediction.probabilities for prediction in part]
-        read(len(part))
-    return np.array(rows, dtype=np.float64).reshape(len(texts), len(classifier.labels))
-
-
-def truth(rows: Sequence[Annotation]) -> NDArray[np.int8]:
-    return np.array([one.labels for one in rows], dtype=np.int8)
 
 
 def remove_shards(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from models import masked_lm, run_folder
 from models.checkpoints import CheckpointError
 from models.encoder import new_encoder
 from models.finetuning import fine_tune
-from models.learning_rates import warmed_up_and_decayed
+from models.optimizing import warmed_up_and_decayed
 from models.pretraining import PretrainingStep, Run, _shares
 from models.run_folder import PretrainingError, RunFolder, read_log
 
