@@ -2,7 +2,11 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports check-tests format clean
+.PHONY: help demo test lint types imports check-tests unit integration faults docs-check bench-quick wheel hooks format clean
+# These start servers and environments of their own, the same over either transport.
+TRANSPORT_OF_THEIR_OWN := test_servers.py test_operations.py test_wheel.py
+# Every benchmark that has a quick form.
+BENCHMARKS = $(sort $(shell grep -l -e '"--quick"' benchmarks/*.py))
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,14 +28,36 @@ imports: .venv/installed-test ## which room may import which
 
 check-tests: .venv/installed-test ## unit, integration and fault tests on real servers, sockets first, then TCP
 	$(BIN)/pytest
-	$(BIN)/pytest tests/integration --transport=tcp --ignore tests/integration/test_servers.py
+	$(BIN)/pytest tests/integration --transport=tcp $(TRANSPORT_OF_THEIR_OWN:%=--ignore tests/integration/%)
+
+unit: .venv/installed-test ## the fast tests: decisions, parsers, models; no servers
+	$(BIN)/pytest tests/unit
+
+integration: .venv/installed-test ## the tests that speak to PostgreSQL and Redis
+	$(BIN)/pytest tests/integration
+
+faults: .venv/installed-test ## kill workers, lose messages, restart servers
+	$(BIN)/pytest tests/faults
+
+docs-check: .venv/installed-test ## what documents and deployment files name exists, and their commands work
+	$(BIN)/pytest tests/unit/test_documents.py tests/unit/test_compose.py tests/integration/test_operations.py
+
+bench-quick: .venv/installed-test ## every benchmark in its quick form, two minutes each at most
+	@for program in $(BENCHMARKS); do echo "--- $$program"; $(BIN)/python $$program --quick || exit 1; done
+
+wheel: .venv/installed-test ## build dist/nightread-….whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+hooks: .venv/installed-test ## look at every commit before it is made: ruff, mypy, import rules
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,hooks]'
+	$(BIN)/pre-commit install
 
 format: .venv/installed-test ## let ruff put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove the virtual environment and what the tests leave; the data folder .nightread stays
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # One environment; the tests add what the product does not need.
 .venv/bin/python:

@@ -32,6 +32,7 @@ from nightread.commands import (
     sql,
     status,
     vocabulary,
+    work,
 )
 from nightread.commands.shared import Home
 from pipeline.errors import NightreadError
@@ -49,6 +50,7 @@ show_tracebacks = False
 for group in (
     demo.app,
     running.app,
+    work.app,
     status.app,
     explain.app,
     sql.app,

@@ -64,7 +64,7 @@ def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 COMMANDS = (
     *("demo", "up", "migrate", "pull", "train", "evaluate", "label", "status", "sql", "schedules", "pause", "resume"),
-    *("explain", "feeds", "pretrain", "similarity"),
+    *("explain", "feeds", "pretrain", "similarity", "work"),
 )
 GROUPS = {
     "feeds": ("check",),

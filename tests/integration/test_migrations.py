@@ -362,6 +362,20 @@ def test_what_0002_renames_comes_back_as_it_was(cluster: Cluster) -> None:
     assert rows(url, "SELECT kinds FROM quarantine") == [(["e-mail"],)]
 
 
+def test_views_of_the_data_team_s_own_outlive_0004_in_both_directions(cluster: Cluster) -> None:
+    url = cluster.url(cluster.database("own_views", owner=Role.OWNER))
+    migrations.upgrade(url)
+    own = "CREATE VIEW own_view AS SELECT day, sum(positives) AS positives FROM daily_prevalence GROUP BY day"
+    with connected(url) as connection:
+        connection.execute(text(own))
+        asked = config()
+        asked.attributes["connection"] = connection
+        for move, revision in ((command.downgrade, "0003"), (command.upgrade, "0004")):
+            move(asked, revision)
+            connection.commit()
+            assert connection.execute(text("SELECT * FROM own_view")).all() == []
+
+
 def test_a_database_that_is_behind_is_refused_with_the_way_out(cluster: Cluster) -> None:
     bound = engine(cluster.url("postgres"))
     try:
