@@ -28,6 +28,9 @@ UNKNOWN_DELETION = "deletion-of-unknown-report"
 IDENTIFYING_DATA = "identifying-data"
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Current:
     """The version we hold of a report, as far as a decision needs it."""
@@ -51,7 +54,7 @@ def content_hash(record: Record) -> str:
     """SHA-256, in hex, of everything that is stored of a record; when it was sent does not count."""
     dates = [moment and moment.isoformat() for moment in (record.study_at, record.issued_at)]
     stored = [record.text, record.accession, record.patient, *dates, record.code, record.modality]
-    return hashlib.sha256(json.dumps(stored, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(_encoded(stored).encode()).hexdigest()
 
 
 def decide(

@@ -5,7 +5,7 @@ job afterwards checks that epoch, so a worker that lost its lease writes nothing
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -117,6 +117,27 @@ def enqueue(
     )
     session.execute(select(func.pg_notify(CHANNEL, kind)))
     return job_id
+
+
+def enqueue_labels(session: Session, parts: Mapping[str, Sequence[int]], *, max_attempts: int, priority: int) -> None:
+    """Add a label job for each part, by its key, in one statement; whichever is open already stays as it is."""
+    if not parts:
+        return
+    rows = [
+        {
+            "kind": JobKind.LABEL,
+            "key": key,
+            "report_ids": list(part),
+            "priority": priority,
+            "max_attempts": max_attempts,
+        }
+        for key, part in parts.items()
+    ]
+    session.execute(
+        insert(Job).on_conflict_do_nothing(index_elements=["key"], index_where=text("state IN ('ready', 'running')")),
+        rows,
+    )
+    session.execute(select(func.pg_notify(CHANNEL, JobKind.LABEL)))
 
 
 def claim(session: Session, kind: JobKind, *, worker: str, terms: Terms) -> Claim | None:

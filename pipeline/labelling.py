@@ -9,7 +9,6 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pipeline import jobs, promotions
-from pipeline.names import JobKind
 from pipeline.settings import Relabel, Settings
 from pipeline.tables import Label, ModelVersion
 
@@ -81,17 +80,8 @@ def described(session: Session, version: ModelVersion) -> ServingModel:
 
 def enqueue(session: Session, report_ids: Sequence[int], *, rules: LabelRules, priority: int = jobs.FRESH) -> int:
     """Cut reports into label jobs; the number of jobs."""
-    parts = list(_parts(report_ids, rules.reports))
-    for part in parts:
-        named = hashlib.sha256(",".join(map(str, part)).encode()).hexdigest()[:16]
-        jobs.enqueue(
-            session,
-            JobKind.LABEL,
-            key=f"label:{part[0]}:{named}",
-            max_attempts=rules.attempts,
-            report_ids=part,
-            priority=priority,
-        )
+    parts = {_key(part): part for part in _parts(report_ids, rules.reports)}
+    jobs.enqueue_labels(session, parts, max_attempts=rules.attempts, priority=priority)
     return len(parts)
 
 
@@ -157,6 +147,11 @@ HASTEN = text(
 def hasten(session: Session) -> None:
     """After a rollback: jobs enqueued to relabel that now hold reports without any label come first."""
     session.execute(HASTEN, {"fresh": jobs.FRESH})
+
+
+def _key(part: Sequence[int]) -> str:
+    named = hashlib.sha256(",".join(map(str, part)).encode()).hexdigest()[:16]
+    return f"label:{part[0]}:{named}"
 
 
 def _parts(report_ids: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -10,9 +10,8 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from pipeline import events, intake, replay
+from pipeline import database, events, intake, replay
 from pipeline.chunk_plan import NewVersion, Plan, SetAside, Standing, take
-from pipeline.database import insert_by_copy
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
 from pipeline.intake import Current, Decision, Outcome
 from pipeline.labelling import LabelRules
@@ -188,15 +187,19 @@ def _insert_versions(
     """Write new versions by COPY; the ids of those to be labelled, and of those withdrawn in the same chunk."""
     if not rows:
         return [], []
-    stored = insert_by_copy(
-        session,
-        "report",
-        COLUMNS,
-        (_values(feed, row, now, job_id) for row in rows),
-        returning="id, is_current, withdrawn_at IS NOT NULL AS withdrawn",
-    )
-    current = [row for row in stored if row.is_current]
-    return [row.id for row in current if not row.withdrawn], [row.id for row in current if row.withdrawn]
+    database.copy_rows(session, "report", COLUMNS, (_values(feed, row, now, job_id) for row in rows))
+    # Their ids, which COPY does not give back: what was current before is superseded by now.
+    stored = session.execute(
+        select(Report.id, Report.withdrawn_at.is_not(None).label("withdrawn"))
+        .where(
+            Report.site == feed.site,
+            Report.source_system == feed.source_system,
+            Report.source_id.in_([row.record.source_id for row in rows if row.is_current]),
+            Report.is_current,
+        )
+        .order_by(Report.id)
+    ).all()
+    return [row.id for row in stored if not row.withdrawn], [row.id for row in stored if row.withdrawn]
 
 
 def _values(feed: Feed, row: NewVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:

@@ -10,15 +10,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from nightread.servers import credentials
 from nightread.servers.errors import ServersError
 from nightread.servers.place import MANAGED, Place, choose
 from nightread.servers.postgres import DATABASE, SOCKET_PORT, Postgres
-from nightread.servers.redis import Redis
 from nightread.servers.server import Server
 from pipeline.names import Role
+
+if TYPE_CHECKING:
+    from nightread.servers.redis import Redis
 
 log = logging.getLogger("nightread.servers")
 
@@ -75,6 +78,8 @@ def running(
 
 def _start(home: Path, servers: list[Server], *, tcp: bool, account: str | None, managed: Path) -> Addresses:
     """Fill `servers` before starting any, so that the caller can stop half a start."""
+    from nightread.servers.redis import Redis  # noqa: PLC0415 - its client takes 0.1 s, of `--help` too
+
     known = credentials.known(home / "credentials.json")
     place, binaries = choose(home, account=account, managed=managed)
     passwords = credentials.complete(home / "credentials.json", known, data=place.folder / "postgres")
@@ -88,7 +93,9 @@ def _start(home: Path, servers: list[Server], *, tcp: bool, account: str | None,
     return _addresses(place, postgres, redis, passwords, tcp=tcp)
 
 
-def _addresses(place: Place, postgres: Postgres, redis: Redis, passwords: Mapping[str, str], *, tcp: bool) -> Addresses:
+def _addresses(
+    place: Place, postgres: Postgres, redis: "Redis", passwords: Mapping[str, str], *, tcp: bool
+) -> Addresses:
     return Addresses(
         broker_url=redis.broker_url(tcp=tcp),
         host="127.0.0.1" if tcp else str(place.sockets),

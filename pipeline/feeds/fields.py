@@ -33,6 +33,6 @@ def short(value: str | None) -> str | None:
         raise Unusable(Reason.OVERSIZED_FIELD)
     if "\0" in value:
         raise Unusable(Reason.NUL_BYTE)
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise Unusable(Reason.LONE_SURROGATE)
     return value

@@ -2,7 +2,8 @@
 
 The feeds are said to be de-identified; this finds where that went wrong, so that such a report is
 quarantined before anybody reads it. Each kind has a file with its detector, and why something counts or does
-not stands at its head. Every pattern is bounded, so the time is linear in the text.
+not stands at its head. Every pattern is bounded, so the time is linear in the text; most are not even tried on most
+texts (see `seen`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from enum import StrEnum
 
 from pipeline.identifying import addresses, births, e_mail, names, phones, resident_numbers
 from pipeline.identifying import record_numbers as own_numbers
-from pipeline.identifying.plain import plain
+from pipeline.identifying.seen import Seen
 
 
 class Identifier(StrEnum):
@@ -26,7 +27,9 @@ class Identifier(StrEnum):
     RECORD_NUMBER = "record-number"
 
 
-_DETECTORS: tuple[tuple[Identifier, Callable[[str], bool]], ...] = (
+Detector = Callable[[Seen], bool]
+
+_DETECTORS: tuple[tuple[Identifier, Detector], ...] = (
     (Identifier.RESIDENT_NUMBER, resident_numbers.has_resident),
     (Identifier.FOREIGNER_NUMBER, resident_numbers.has_foreigner),
     (Identifier.PHONE_NUMBER, phones.found_in),
@@ -36,7 +39,7 @@ _DETECTORS: tuple[tuple[Identifier, Callable[[str], bool]], ...] = (
     (Identifier.BIRTH_DATE, births.found_in),
 )
 
-_FIELD_DETECTORS: tuple[tuple[Identifier, Callable[[str], bool]], ...] = (
+_FIELD_DETECTORS: tuple[tuple[Identifier, Detector], ...] = (
     (Identifier.RESIDENT_NUMBER, resident_numbers.has_separated_resident),
     (Identifier.FOREIGNER_NUMBER, resident_numbers.has_separated_foreigner),
     (Identifier.PHONE_NUMBER, phones.separated_in),
@@ -56,9 +59,9 @@ def kinds(text: str, *, record_numbers: Sequence[str] = ()) -> tuple[Identifier,
     `record_numbers` are a hospital's own regular expressions. They see the text as the other detectors do:
     full-width characters, exotic dashes and invisible characters in their plain forms.
     """
-    seen = plain(text)
+    seen = Seen.of(text)
     found = [kind for kind, found_in in _DETECTORS if found_in(seen)]
-    if own_numbers.found_in(seen, tuple(record_numbers)):
+    if own_numbers.found_in(seen.text, tuple(record_numbers)):
         found.append(Identifier.RECORD_NUMBER)
     return tuple(found)
 
@@ -74,6 +77,6 @@ def kinds_in_record(
     found = set(kinds(text, record_numbers=record_numbers))
     for value, detectors in ((patient, _PATIENT_DETECTORS), (accession, _FIELD_DETECTORS)):
         if value is not None:
-            seen = plain(value)
+            seen = Seen.of(value)
             found |= {kind for kind, found_in in detectors if found_in(seen)}
     return tuple(kind for kind in Identifier if kind in found)

@@ -2,6 +2,8 @@
 
 import re
 
+from pipeline.identifying.seen import Seen, Sought, either, small_like, words
+
 _LOCAL = r"[A-Za-z0-9_%+][A-Za-z0-9._%+'-]{0,63}"
 # Lengths from RFC 5321. The lookbehind lets the local part start nowhere but at its start: linear time. A top level in
 # title case is the next sentence ("HU@120kVp.Normal").
@@ -16,8 +18,11 @@ _SPELT = re.compile(
     r"(?:" + _DOT + r"[A-Za-z0-9-]{1,63}){0,3}" + _DOT + r"(?:com|net|org|edu|gov|kr|uk|jp|cn|us|de)(?![A-Za-z])",
     re.IGNORECASE,
 )
-_SIGN = re.compile(r"@|[\[(] ?at ?[\])]| dot ", re.IGNORECASE)
+_SIGN = Sought(
+    re.compile(r"@|[\[(] ?at ?[\])]| dot ", re.IGNORECASE),
+    either(words("@", " dot "), small_like(r"\( ?at ?[\])]"), small_like(r"\[ ?at ?[\])]")),
+)
 
 
-def found_in(text: str) -> bool:
-    return _SIGN.search(text) is not None and (_USUAL.search(text) is not None or _SPELT.search(text) is not None)
+def found_in(seen: Seen) -> bool:
+    return _SIGN.is_in(seen) and any(pattern.search(seen.text) for pattern in (_USUAL, _SPELT))

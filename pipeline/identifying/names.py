@@ -15,6 +15,8 @@ and the guard protects patients. Whoever wants signatures gone has to cut them o
 
 import re
 
+from pipeline.identifying.seen import Seen, Sought, either, exactly, hangul, small_like, text_like, words
+
 # --- what a name looks like
 
 # The first words of a value, which ends where the next field begins.
@@ -89,36 +91,57 @@ _PERSON = (
     r"|(?<![A-Za-z])name of (?:the )?patient"
     r"|(?<![A-Za-z])(?:full|first|last|family|given) name|(?<![A-Za-z])surname)"
 )
+# Beside what the labels themselves are: 환자명, 보호자 명 and the like.
+_LABEL_WORDS = words(
+    *("name", "이름", "이 름", "성명", "성 명", "성함", "수진자", "수검자", "피검자", "검진자"),
+    *(
+        who + between + "명"
+        for who in ("환자", "환자분", "환자의", "보호자", "대상자", "고객")
+        for between in ("", " ")
+    ),
+)
 _ASIDE = r"[ \t]{0,4}(?:\([^()\n]{1,16}\))?[ \t]{0,4}"
 _SEPARATOR = r"(?:[:=|\t]| - |(?<= )is )[ \t]{0,8}"
-_PERSON_LABEL = re.compile(_PERSON + _ASIDE + _SEPARATOR, re.IGNORECASE)
+_PERSON_LABEL = Sought(re.compile(_PERSON + _ASIDE + _SEPARATOR, re.IGNORECASE), _LABEL_WORDS)
 # "Name:" is also a file's, a drug's or a protocol's: it counts where no word stands before it, and like
 # "성명" and "이름" only with what looks like a full name.
-_OPEN_LABEL = re.compile(
-    r"(?<![가-힣A-Za-z])(?<!(?:판독의|담당의|주치의|의뢰의|전문의|조영제|검사자) )"
-    r"(?:성 ?명|성함|이 ?름|(?<![A-Za-z]{2}[ _-])name)" + _ASIDE + _SEPARATOR,
-    re.IGNORECASE,
+_OPEN_LABEL = Sought(
+    re.compile(
+        r"(?<![가-힣A-Za-z])(?<!(?:판독의|담당의|주치의|의뢰의|전문의|조영제|검사자) )"
+        r"(?:성 ?명|성함|이 ?름|(?<![A-Za-z]{2}[ _-])name)" + _ASIDE + _SEPARATOR,
+        re.IGNORECASE,
+    ),
+    words("name", "성명", "성 명", "성함", "이름", "이 름"),
 )
 _LINE = r"(?:^|(?<=[■□●○▶※•,;/|\])]) ?|(?<=[.:] ))"
 _WHOSE = rf"(?:(?i:{_PERSON})|{_LINE}(?:성 ?명|성함|이 ?름))"
 _THREE_OR_COMPOUND = rf"(?:{_THREE_BARE}|(?:{_TWO_SYLLABLE_SURNAMES})[가-힣])"
 # Without a separator, or with one that also parts headings: three syllables that are a name, or two capitalised words.
-_UNSEPARATED = re.compile(
-    rf"{_WHOSE}[은는]?{_ASIDE}(?:[/-][ \t]{{0,2}}|(?<=[ \t)]))"
-    rf"(?P<name>{_THREE_OR_COMPOUND}{_PARTICLE}(?![가-힣])|{_TWO_LATIN_WORDS}(?![A-Za-z]))",
-    re.MULTILINE,
+_UNSEPARATED = Sought(
+    re.compile(
+        rf"{_WHOSE}[은는]?{_ASIDE}(?:[/-][ \t]{{0,2}}|(?<=[ \t)]))"
+        rf"(?P<name>{_THREE_OR_COMPOUND}{_PARTICLE}(?![가-힣])|{_TWO_LATIN_WORDS}(?![A-Za-z]))",
+        re.MULTILINE,
+    ),
+    _LABEL_WORDS,
 )
 # On the next line, as a table's cells come out of a PDF.
-_NEXT_LINE = re.compile(
-    rf"{_WHOSE}[ \t]{{0,4}}:?[ \t]{{0,4}}\n\s{{0,3}}(?P<name>{_THREE_OR_COMPOUND})[ \t]*$", re.MULTILINE
+_NEXT_LINE = Sought(
+    re.compile(rf"{_WHOSE}[ \t]{{0,4}}:?[ \t]{{0,4}}\n\s{{0,3}}(?P<name>{_THREE_OR_COMPOUND})[ \t]*$", re.MULTILINE),
+    hangul,
+    _LABEL_WORDS,
 )
 # 환자: 홍길동, alone on its line, for "환자: 고혈압, 당뇨" goes on.
-_BARE = re.compile(
-    r"(?:환자|보호자|배우자|수진자"
-    r"|(?<![A-Za-z])(?i:pt|patient|guardian|next of kin|mother|father|wife|husband|spouse))\.? ?[:=] ?"
-    rf"(?:{_THREE_BARE}[ \t]*(?:$|/)|(?P<latin>{_TWO_LATIN_WORDS}(?: [A-Z][A-Za-z'’-]{{1,20}})?)"
-    r"(?:[ \t]*(?:$|[,;(/|])| (?:was|is|has) ))",
-    re.MULTILINE,
+_BARE = Sought(
+    re.compile(
+        r"(?:환자|보호자|배우자|수진자"
+        r"|(?<![A-Za-z])(?i:pt|patient|guardian|next of kin|mother|father|wife|husband|spouse))\.? ?[:=] ?"
+        rf"(?:{_THREE_BARE}[ \t]*(?:$|/)|(?P<latin>{_TWO_LATIN_WORDS}(?: [A-Z][A-Za-z'’-]{{1,20}})?)"
+        r"(?:[ \t]*(?:$|[,;(/|])| (?:was|is|has) ))",
+        re.MULTILINE,
+    ),
+    words(":", "="),
+    small_like("(?:환자|보호자|배우자|수진자|pt|patient|guardian|kin|mother|father|wife|husband|spouse)\\.? ?[:=]"),
 )
 _NO_NAME_WORD = re.compile(
     r"\b(?:male|female|man|woman|boy|girl|year|years|old|chest|pain|status|post|history|known|shortness|breath|cough"
@@ -157,47 +180,71 @@ _RELATION = (
     r"|형제|자매|친구|지인|본인)"
 )
 _PATIENT = r"(?:환자|(?<![A-Za-z])(?i:pt|patient))[\]).]{0,2}[ :]{1,3}"
-_PERSONAL = re.compile(
-    # Nothing before it: 홍길동 님, 홍길동 씨, 홍길동(M/65), 홍길동 M/65
-    rf"(?<![가-힣])(?:{_THREE}(?: ?님| 씨)(?:[은는이가의께]|(?![가-힣]))"
-    rf"|{_THREE_BARE}(?: ?[(\[]? ?{_SEX}/ ?[0-9]{{1,3}}(?![0-9.])|{_AGE_AND_SEX}))"
-    # Alone at the head of a line: 홍길동 / M / 65
-    rf"|^[ \t]{{0,4}}{_THREE_BARE} ?[/,|] ?{_SEX} ?[/,|] ?[0-9]{{1,3}}(?![0-9.])"
-    rf"|{_PATIENT}(?:{_THREE_BARE}{_SEX_AND_AGE}|{_THREE} ?(?:님|씨))"
-    rf"|보호자[ :]{{1,3}}{_THREE_BARE} ?\( ?{_RELATION} ?\)",
-    re.MULTILINE,
+_PERSONAL = Sought(
+    re.compile(
+        # Nothing before it: 홍길동 님, 홍길동 씨, 홍길동(M/65), 홍길동 M/65
+        rf"(?<![가-힣])(?:{_THREE}(?: ?님| 씨)(?:[은는이가의께]|(?![가-힣]))"
+        rf"|{_THREE_BARE}(?: ?[(\[]? ?{_SEX}/ ?[0-9]{{1,3}}(?![0-9.])|{_AGE_AND_SEX}))"
+        # Alone at the head of a line: 홍길동 / M / 65
+        rf"|^[ \t]{{0,4}}{_THREE_BARE} ?[/,|] ?{_SEX} ?[/,|] ?[0-9]{{1,3}}(?![0-9.])"
+        rf"|{_PATIENT}(?:{_THREE_BARE}{_SEX_AND_AGE}|{_THREE} ?(?:님|씨))"
+        rf"|보호자[ :]{{1,3}}{_THREE_BARE} ?\( ?{_RELATION} ?\)",
+        re.MULTILINE,
+    ),
+    hangul,
+    either(
+        exactly("님", "씨", "보호자"),
+        text_like(
+            r"(?:[MF남여자성]|ale)[ \t/,|·-]{0,5}(?:만 ?)?[0-9]"
+            r"|[0-9](?:세|살|[Yy]o?)?[ \t/,|]{0,5}(?:[MF남여]|[Mm]ale|[Ff]emale)"
+        ),
+    ),
 )
-_LATIN_PERSONAL = re.compile(rf"{_PATIENT}(?P<latin>{_TWO_LATIN_WORDS}){_SEX_AND_AGE}")
+_LATIN_PERSONAL = Sought(
+    re.compile(rf"{_PATIENT}(?P<latin>{_TWO_LATIN_WORDS}){_SEX_AND_AGE}"),
+    either(
+        words("환자"),
+        small_like(
+            r"p(?:t|atient)[\]).]{0,2}[ :]{1,3}[a-z][a-z'’-]{1,20},? [a-z][a-z'’-]{1,20}[ \t(\[,/|]{0,5}"
+            r"(?:[0-9]|(?:[mf남여]|[남여][자성]|(?:fe)?male)[ \t/,|·-]{0,5}(?:만 ?)?[0-9])"
+        ),
+    ),
+)
 # Hong Gildong (M/65), Hong Gildong (65/M): both signs in brackets, for a disease may be two words as well.
-_LATIN_WITH_SEX_AND_AGE = re.compile(
-    rf"(?<![A-Za-z'’-])(?P<latin>{_TWO_LATIN_WORDS}) ?[(\[] ?"
-    rf"(?:[MF] ?/ ?[0-9]{{1,3}}|[0-9]{{1,3}}(?: ?[Yy]o?)? ?/ ?[MF]) ?[)\]]"
+_LATIN_WITH_SEX_AND_AGE = Sought(
+    re.compile(
+        rf"(?<![A-Za-z'’-])(?P<latin>{_TWO_LATIN_WORDS}) ?[(\[] ?"
+        rf"(?:[MF] ?/ ?[0-9]{{1,3}}|[0-9]{{1,3}}(?: ?[Yy]o?)? ?/ ?[MF]) ?[)\]]"
+    ),
+    exactly("/"),
+    exactly("M/", "M /", "/M", "/ M", "F/", "F /", "/F", "/ F"),
 )
-_TITLED = re.compile(
-    rf"(?<![A-Za-z])(?:Mr|Mrs|Ms)(?:\. ?| )"
-    rf"(?:(?!X)[A-Z]['’]?[A-Za-z]?[a-z][A-Za-z'’-]{{0,30}}|{_THREE}|[{_SURNAMES}](?![가-힣]))(?![A-Za-z])"
+_TITLED = Sought(
+    re.compile(
+        rf"(?<![A-Za-z])(?:Mr|Mrs|Ms)(?:\. ?| )"
+        rf"(?:(?!X)[A-Z]['’]?[A-Za-z]?[a-z][A-Za-z'’-]{{0,30}}|{_THREE}|[{_SURNAMES}](?![가-힣]))(?![A-Za-z])"
+    ),
+    text_like("M[rs]"),
 )
 
 
-def found_in(text: str) -> bool:
-    if (
-        any(_is_name(text, match.end(), _ANY) for match in _PERSON_LABEL.finditer(text))
-        or any(_is_name(text, match.end(), _FULL, no_words=True) for match in _OPEN_LABEL.finditer(text))
+def found_in(seen: Seen) -> bool:
+    text = seen.text
+    return (
+        any(_is_name(text, match.end(), _ANY) for match in _PERSON_LABEL.all_in(seen))
+        or any(_is_name(text, match.end(), _FULL, no_words=True) for match in _OPEN_LABEL.all_in(seen))
         or any(
             _is_name(text, match.start("name"), _FULL) and not _NO_NAME_WORD.search(match["name"])
-            for match in _UNSEPARATED.finditer(text)
+            for match in _UNSEPARATED.all_in(seen)
         )
-        or _TITLED.search(text) is not None
+        or _TITLED.is_in(seen)
         or any(
             match["latin"] is None or not _NO_NAME_WORD.search(match["latin"])
-            for pattern in (_BARE, _LATIN_PERSONAL, _LATIN_WITH_SEX_AND_AGE)
-            for match in pattern.finditer(text)
+            for sought in (_BARE, _LATIN_PERSONAL, _LATIN_WITH_SEX_AND_AGE)
+            for match in sought.all_in(seen)
         )
-    ):
-        return True
-    return not text.isascii() and (
-        _PERSONAL.search(text) is not None
-        or any(_is_name(text, match.start("name"), _FULL) for match in _NEXT_LINE.finditer(text))
+        or _PERSONAL.is_in(seen)
+        or any(_is_name(text, match.start("name"), _FULL) for match in _NEXT_LINE.all_in(seen))
     )
 
 

@@ -15,19 +15,29 @@ from stdnum.exceptions import ValidationError
 from stdnum.kr import rrn
 
 from pipeline.identifying import department_numbers
+from pipeline.identifying.seen import Seen, Sought, shapes
 
-_SEPARATED = re.compile(
-    r"(?<![0-9])(?<![0-9][-.])(?:"
-    r"[0-9]{6}(?:\s?-\s?| )[1-8][0-9]{6}"
-    r"|[0-9]{2}([ .])[0-9]{2}\1[0-9]{2} ?- ?[1-8][0-9]{6}"  # 69.03.22-1234567
-    r"|[0-9](?: [0-9]){5} ?-? ?[1-8](?: [0-9]){6}"  # each digit in a box of its own
-    r")(?! ?[0-9]|[-.][0-9])"
+_DIGITS = shapes("000000", "0 0 0 0 0 0")
+_SEPARATED = Sought(
+    re.compile(
+        r"(?<![0-9])(?<![0-9][-.])(?:"
+        r"[0-9]{6}(?:\s?-\s?| )[1-8][0-9]{6}"
+        r"|[0-9]{2}([ .])[0-9]{2}\1[0-9]{2} ?- ?[1-8][0-9]{6}"  # 69.03.22-1234567
+        r"|[0-9](?: [0-9]){5} ?-? ?[1-8](?: [0-9]){6}"  # each digit in a box of its own
+        r")(?! ?[0-9]|[-.][0-9])"
+    ),
+    _DIGITS,
 )
-_RUN_OF_13 = re.compile(r"(?<![0-9A-Za-z_./-])[0-9]{6}[._/]?[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])")
-_LABELLED = re.compile(
-    r"(?:(?:주민|외국인) ?(?:등록)? ?(?:번호|증)|(?<![A-Za-z])RRN)[\s:#=(-]{0,4}"
-    r"(?P<number>[0-9]{6}[ ._/-]{0,3}[1-8][0-9]{6})(?![0-9])",
-    re.IGNORECASE,
+_RUN_OF_13 = Sought(
+    re.compile(r"(?<![0-9A-Za-z_./-])[0-9]{6}[._/]?[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])"), _DIGITS
+)
+_LABELLED = Sought(
+    re.compile(
+        r"(?:(?:주민|외국인) ?(?:등록)? ?(?:번호|증)|(?<![A-Za-z])RRN)[\s:#=(-]{0,4}"
+        r"(?P<number>[0-9]{6}[ ._/-]{0,3}[1-8][0-9]{6})(?![0-9])",
+        re.IGNORECASE,
+    ),
+    _DIGITS,
 )
 _NO_DIGIT = re.compile(r"[^0-9]")
 
@@ -35,36 +45,36 @@ _NO_DIGIT = re.compile(r"[^0-9]")
 _RESIDENT, _FOREIGNER = "1234", "5678"
 
 
-def has_resident(text: str) -> bool:
-    return _has(text, _RESIDENT)
+def has_resident(seen: Seen) -> bool:
+    return _has(seen, _RESIDENT)
 
 
-def has_foreigner(text: str) -> bool:
-    return _has(text, _FOREIGNER)
+def has_foreigner(seen: Seen) -> bool:
+    return _has(seen, _FOREIGNER)
 
 
-def has_separated_resident(text: str) -> bool:
+def has_separated_resident(seen: Seen) -> bool:
     """Not in one run, where every number has thirteen digits."""
-    return _has_separated(text, _RESIDENT)
+    return _has_separated(seen, _RESIDENT)
 
 
-def has_separated_foreigner(text: str) -> bool:
-    return _has_separated(text, _FOREIGNER)
+def has_separated_foreigner(seen: Seen) -> bool:
+    return _has_separated(seen, _FOREIGNER)
 
 
-def _has(text: str, sevenths: str) -> bool:
-    if _has_separated(text, sevenths):
+def _has(seen: Seen, sevenths: str) -> bool:
+    if _has_separated(seen, sevenths):
         return True
-    if any(_begins_with_birth(match["number"], sevenths) for match in _LABELLED.finditer(text)):
+    if any(_begins_with_birth(match["number"], sevenths) for match in _LABELLED.all_in(seen)):
         return True
     return any(
-        _begins_with_birth(match[0], sevenths) and not department_numbers.labelled(text, match.start())
-        for match in _RUN_OF_13.finditer(text)
+        _begins_with_birth(match[0], sevenths) and not department_numbers.labelled(seen.text, match.start())
+        for match in _RUN_OF_13.all_in(seen)
     )
 
 
-def _has_separated(text: str, sevenths: str) -> bool:
-    return any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.finditer(text))
+def _has_separated(seen: Seen, sevenths: str) -> bool:
+    return any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.all_in(seen))
 
 
 def _begins_with_birth(found: str, sevenths: str) -> bool:

@@ -268,7 +268,7 @@ def _the_night(stage: Stage, markers: Markers, statements: set[str]) -> None:
         fhir("kills", f"{markers.text('kills')} {KILLS}"),
     ]
     # Held with a transaction open, until the tap has seen its last statement.
-    points = {"copied": "COPY incoming_report", "finished": "UPDATE job SET state='done'"}
+    points = {"copied": "COPY report", "finished": "UPDATE job SET state='done'"}
     for point in points:
         stage.hold(point)
     stage.write_feed("DiagnosticReport.000.ndjson", lines)
