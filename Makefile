@@ -5,8 +5,7 @@ BIN := .venv/bin
 .PHONY: help demo test lint types imports check-tests unit integration faults docs-check bench-quick wheel hooks format clean
 # These start servers and environments of their own, the same over either transport.
 TRANSPORT_OF_THEIR_OWN := test_servers.py test_operations.py test_wheel.py
-# Every benchmark that has a quick form.
-BENCHMARKS = $(sort $(shell grep -l -e '"--quick"' benchmarks/*.py))
+BENCHMARKS = $(sort $(shell grep -l __main__ benchmarks/*.py))
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +42,9 @@ docs-check: .venv/installed-test ## what documents and deployment files name exi
 	$(BIN)/pytest tests/unit/test_documents.py tests/unit/test_compose.py tests/integration/test_operations.py
 
 bench-quick: .venv/installed-test ## every benchmark in its quick form, two minutes each at most
-	@for program in $(BENCHMARKS); do echo "--- $$program"; $(BIN)/python $$program --quick || exit 1; done
+	@failed=; for program in $(BENCHMARKS); do \
+		echo "--- $$program"; $(BIN)/python $$program --quick || failed="$$failed $$program"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 wheel: .venv/installed-test ## build dist/nightread-….whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -1,7 +1,7 @@
 """Faithful heatmaps: are the words that ours weighs most the ones that the model goes by, and what does that cost?
 
-    OMP_WAIT_POLICY=passive .venv/bin/python benchmarks/faithfulness.py FOUNDATION --out FOLDER \
-        [--data ../shared/data] [--findings 80] [--csv FILE] [--png FILE]
+    OMP_WAIT_POLICY=passive .venv/bin/python benchmarks/faithfulness.py [--foundation FOLDER] [--out FOLDER] \
+        [--data ../shared/data] [--findings 80] [--csv FILE] [--png FILE] [--quick]
 
 Two classifiers, each fitted on real English reports and made-up Korean ones together: BEFORE starts from the
 foundation as it is, AFTER from the foundation moved to a bilingual vocabulary (`models/transplant.py`) and pre-trained
@@ -14,7 +14,7 @@ input weigh the same words of the same sentences, and stand beside a random orde
 Seconds per finding are those of `Classifier.predict` with all sentences read before: for ours in jobs of 64 reports, as
 a worker calls it, every finding explained and nothing explained before; for the others, and for ours once more, finding
 by finding. One process a model, side by side, each with its share of the cores. What FOLDER holds already is used, so
-a run that was stopped goes on.
+a run that was stopped goes on. Where there are no real reports, made-up English ones stand for them.
 """
 
 import argparse
@@ -29,14 +29,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+import benchmark_form
 import numpy as np
 import torch
+from benchmark_form import (
+    Data,
+    foundation_or_default,
+    is_real,
+    labelled_reports,
+    last_line,
+    markdown,
+    progress,
+    results_folder,
+)
 from captum.attr import LayerGradientXActivation, LayerIntegratedGradients
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from shared_text import read, vocabulary
 from torch import Tensor
 
@@ -52,13 +61,11 @@ from models.run_folder import MODEL
 from models.sentences import Span
 from models.transplant import transplant
 from models.windows import to_ids
-from nightread.made_up.reports import Style, reports
-from pipeline.label_sets import CT_RATE_FINDINGS
+from nightread.made_up import FINDINGS, Style, reports
 
-LABELS = [finding[0] for finding in CT_RATE_FINDINGS]
 MODELS = {"before": "before bilingual pre-training", "after": "after bilingual pre-training"}
 REAL, MADE_UP = "real reports (English)", "made-up reports (Korean)"
-DATA = {REAL: "real", MADE_UP: "made up"}
+STAND_IN = "made-up reports (English)"  # for the real ones
 OURS, CAPTUM, PRODUCT, RANDOM = "ours", "Captum IG, 50 steps", "gradient × input", "random"
 METHODS = (OURS, CAPTUM, PRODUCT, RANDOM)
 ALONE = "ours, finding by finding"  # timed only: its weights are ours
@@ -73,7 +80,6 @@ LENGTH, ROWS = 128, 32  # a step of pre-training
 # Seeds of made-up reports; what is judged shares none with what is learnt from.
 FITTED_SEED, READ_SEED, HELD_OUT_SEED = 1, 3, 9
 RESAMPLES = 2_000
-WIDTH = 200  # of tables
 COLOURS = dict(zip(METHODS, ("#0072b2", "#e69f00", "#cc79a7", "#999999"), strict=True))  # Okabe and Ito (2008)
 
 Floats = NDArray[np.float64]
@@ -93,6 +99,9 @@ class Figures(TypedDict):
     values: dict[str, dict[str, list[float | None]]]
 
 
+Found = Mapping[str, Mapping[str, Figures]]  # by model and corpus
+
+
 class Mean(NamedTuple):
     mean: float
     low: float
@@ -104,18 +113,19 @@ def main(given: argparse.Namespace) -> None:
     if given.model:
         work(given, given.out / given.model)
         return
-    given.out.mkdir(parents=True, exist_ok=True)
-    settle(given)
-    run_both(given)
-    found: dict[str, dict[str, Figures]] = {name: json.loads(results(given, name).read_text()) for name in MODELS}
-    show_scores(found)
-    show_faithfulness(found)
-    show_differences(found)
+    with results_folder(given.out, "faithfulness", quick=given.quick) as out:
+        given.out, given.foundation = out, foundation_or_default(given.foundation, out, small=given.quick)
+        settle(given)
+        run_both(given)
+        found: Found = {name: json.loads(results(given, name).read_text()) for name in MODELS}
     if given.csv is not None:
         write_csv(found, given.csv)
     if given.png is not None:
         draw(found, given.png)
-    print(json.dumps(summary(found, quick=given.quick), ensure_ascii=False))
+    show_scores(found)
+    show_faithfulness(found)
+    show_differences(found)
+    last_line(summary(found), data=Data.BOTH if is_real(given.data) else Data.MADE_UP, quick=given.quick)
 
 
 def settle(given: argparse.Namespace) -> None:
@@ -146,11 +156,10 @@ def settle(given: argparse.Namespace) -> None:
 def run_both(given: argparse.Namespace) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // len(MODELS)))
     environment = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive", **os.environ}
+    chosen = ("--out", str(given.out), "--foundation", given.foundation)  # whether they were named or not
+    command = (sys.executable, __file__, *sys.argv[1:], *chosen)
     waiting = [name for name in MODELS if not results(given, name).exists()]
-    running = {
-        name: subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--model", name], env=environment)
-        for name in waiting
-    }
+    running = {name: subprocess.Popen([*command, "--model", name], env=environment) for name in waiting}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; the same command goes on from here"))  # children too
     try:
         failed = [name for name, process in running.items() if process.wait() != 0]
@@ -171,22 +180,22 @@ def results(given: argparse.Namespace, name: str) -> Path:
 
 
 def work(given: argparse.Namespace, folder: Path) -> None:
-    pool, held_out = real_reports(given)
+    english, pool, held_out = english_reports(given)
     chosen = np.random.default_rng(given.seed).permutation(len(pool.texts))[: given.real]
     fitted = made_up(given.made_up, seed=FITTED_SEED)
     texts = [pool.texts[at] for at in chosen] + fitted.texts
     truth = np.concatenate([pool.truth[chosen], fitted.truth])
-    explained = {REAL: held_out, MADE_UP: made_up(given.held_out, seed=HELD_OUT_SEED, never=set(fitted.texts))}
+    explained = {english: held_out, MADE_UP: made_up(given.held_out, seed=HELD_OUT_SEED, never=set(fitted.texts))}
 
     foundation = given.foundation if given.model == "before" else bilingual(given, folder, pool.texts, held_out.texts)
     if not (folder / "classifier").exists():
-        say(given, f"fitting on {len(chosen)} real and {len(fitted.texts)} made-up reports")
+        say(given, f"fitting on {len(chosen)} {english} and {len(fitted.texts)} {MADE_UP}")
         fine_tune(
             foundation,
             folder / "classifier",
             texts=texts,
             labels=truth,
-            label_names=LABELS,
+            label_names=FINDINGS,
             epochs=given.epochs,
             learning_rate=given.learning_rate,
             seed=given.seed,
@@ -198,22 +207,18 @@ def work(given: argparse.Namespace, folder: Path) -> None:
     part.replace(results(given, given.model))
 
 
-def real_reports(given: argparse.Namespace) -> tuple[Corpus, Corpus]:
-    """Unique texts in file order, the last of them held out."""
-    with (given.data / "chest-ct-reports" / "reports.csv").open(encoding="utf-8", newline="") as stream:
-        first: dict[str, dict[str, str]] = {}
-        for row in csv.DictReader(stream):
-            first.setdefault(row["report_text"], row)
-    texts = list(first)
-    truth = np.array([[int(row[label]) for label in LABELS] for row in first.values()])
+def english_reports(given: argparse.Namespace) -> tuple[str, Corpus, Corpus]:
+    """What they are; and in file order, the last of them held out."""
+    texts, truth, data = labelled_reports(given.data)
     end = len(texts) - given.held_out
-    return Corpus(texts[:end], truth[:end]), Corpus(texts[end:], truth[end:])
+    name = REAL if data is Data.REAL else STAND_IN
+    return name, Corpus(texts[:end], truth[:end]), Corpus(texts[end:], truth[end:])
 
 
 def made_up(count: int, *, seed: int, never: Iterable[str] = (), style: Style = Style.KOREAN) -> Corpus:
     kept = [report for report in reports(count, seed=seed, styles={style: 1.0}) if report.text not in never]
     return Corpus(
-        [report.text for report in kept], np.array([[report.labels[label] for label in LABELS] for report in kept])
+        [report.text for report in kept], np.array([[report.labels[label] for label in FINDINGS] for report in kept])
     )
 
 
@@ -323,7 +328,7 @@ def explain(given: argparse.Namespace, folder: Path, name: str, corpus: Corpus) 
     # What is said, and is true.
     classifier = fresh()
     said = np.array(only_read(classifier, corpus.texts))
-    score = metrics.evaluate(said, corpus.truth, [0.5] * len(LABELS))
+    score = metrics.evaluate(said, corpus.truth, [0.5] * len(FINDINGS))
     pairs = np.argwhere(corpus.truth == 1)
     # Both models draw from one order, so that they explain the same findings as far as both find them.
     order = np.random.default_rng(given.seed).permutation(len(pairs))
@@ -374,7 +379,7 @@ def explain(given: argparse.Namespace, folder: Path, name: str, corpus: Corpus) 
 
 def only_read(classifier: Classifier, texts: Sequence[str]) -> list[Sequence[float]]:
     """Probabilities; the classifier has then read every sentence."""
-    predictions = classifier.predict(texts, thresholds=[2.0] * len(LABELS), explain=False)
+    predictions = classifier.predict(texts, thresholds=[2.0] * len(FINDINGS), explain=False)
     return [one.probabilities for one in predictions]
 
 
@@ -386,8 +391,8 @@ def in_jobs(
     began = time.perf_counter()
     for first in range(0, len(texts), REPORTS_IN_JOB):
         job = texts[first : first + REPORTS_IN_JOB]
-        for report, said in enumerate(classifier.predict(job, thresholds=[threshold] * len(LABELS)), first):
-            found |= {(report, LABELS.index(finding.label)): finding for finding in said.findings}
+        for report, said in enumerate(classifier.predict(job, thresholds=[threshold] * len(FINDINGS)), first):
+            found |= {(report, FINDINGS.index(finding.label)): finding for finding in said.findings}
     return found, time.perf_counter() - began, len(found)
 
 
@@ -399,7 +404,7 @@ def finding_by_finding(
     found: dict[tuple[int, int], Finding] = {}
     began = time.perf_counter()
     for report, label in asked:
-        thresholds = [2.0] * len(LABELS)
+        thresholds = [2.0] * len(FINDINGS)
         thresholds[label] = threshold
         [said] = classifier.predict([texts[report]], thresholds=thresholds)
         [found[report, label]] = said.findings
@@ -417,7 +422,7 @@ def shown(given: argparse.Namespace) -> Callable[[TrainingStep | PretrainingStep
 
 
 def say(given: argparse.Namespace, line: str) -> None:
-    print(f"{given.model}: {line}", file=sys.stderr, flush=True)
+    progress(f"{given.model}: {line}")
 
 
 # Both models: tables and picture.
@@ -449,7 +454,7 @@ def close(figure: str, difference: Mean) -> bool:
     return (difference.mean if figure in LESS_IS_BETTER else -difference.mean) <= CLOSE
 
 
-def verdicts(found: dict[str, dict[str, Figures]]) -> tuple[int, int, int]:
+def verdicts(found: Found) -> tuple[int, int, int]:
     """In how many figures ours is close enough to fifty steps, of how many, and how many of these tell fifty steps from
     a random order.
     """
@@ -465,24 +470,32 @@ def verdicts(found: dict[str, dict[str, Figures]]) -> tuple[int, int, int]:
     return within, compared, telling
 
 
-def by_corpus(found: dict[str, dict[str, Figures]]) -> Iterator[tuple[str, str, Figures]]:
+def corpora(found: Found) -> list[str]:
+    return list(found["before"])
+
+
+def data_of(corpus: str) -> Data:
+    return Data.REAL if corpus == REAL else Data.MADE_UP
+
+
+def by_corpus(found: Found) -> Iterator[tuple[str, str, Figures]]:
     """Every model and corpus that has findings."""
-    for corpus in DATA:
+    for corpus in corpora(found):
         for name in MODELS:
             if found[name][corpus]["findings"]:
                 yield name, corpus, found[name][corpus]
 
 
-def show_scores(found: dict[str, dict[str, Figures]]) -> None:
-    table = Table("classifier", *(f"macro F1, {corpus}" for corpus in DATA), title="held-out reports")
-    for name, corpora in found.items():
-        scores = ("{:.3f} ({:.3f} to {:.3f})".format(*corpora[corpus]["macro_f1"]) for corpus in DATA)
-        table.add_row(MODELS[name], *scores)
-    Console(width=WIDTH, highlight=False).print(table)
+def show_scores(found: Found) -> None:
+    scores = (
+        (MODELS[name], *("{:.3f} ({:.3f} to {:.3f})".format(*one["macro_f1"]) for one in by_name.values()))
+        for name, by_name in found.items()
+    )
+    columns = ("held-out reports", *(f"macro F1, {corpus}" for corpus in corpora(found)))
+    print(f"\n{markdown(columns, scores)}")
 
 
-def show_faithfulness(found: dict[str, dict[str, Figures]]) -> None:
-    console = Console(width=WIDTH, highlight=False)
+def show_faithfulness(found: Found) -> None:
     for figures_shown, title in (
         (FIGURES, "faithfulness, of the probability (less sufficiency is better: it is what is lost)"),
         (
@@ -491,23 +504,17 @@ def show_faithfulness(found: dict[str, dict[str, Figures]]) -> None:
         ),
     ):
         names = (figure.removeprefix("normalised ") for figure in figures_shown)
-        table = Table("corpus", "model", "method", "findings", *names, "s a finding", title=title)
+        rows = []
         for name, corpus, figures in by_corpus(found):
             for method in METHODS:
                 means = [mean(figures["values"][method][figure]) for figure in figures_shown]
                 counts = "/".join(dict.fromkeys(str(one.count if one else 0) for one in means))  # masked/deleted
-                table.add_row(corpus, name, method, counts, *map(cell, means), seconds(figures, method))
-            table.add_section()
-        console.print(table)
-    columns = ("corpus", "model", "method", *FIGURES, *NORMALISED, "s a finding")
-    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-    for name, corpus, figures in by_corpus(found):
-        for method in METHODS:
-            cells = [cell(mean(figures["values"][method][figure])) for figure in (*FIGURES, *NORMALISED)]
-            print(f"| {' | '.join((corpus, name, method, *cells, seconds(figures, method)))} |")
+                rows.append((corpus, name, method, counts, *map(cell, means), seconds(figures, method)))
+        print(f"\n{title}\n")
+        print(markdown(("corpus", "model", "method", "findings", *names, "s a finding"), rows))
 
 
-def show_differences(found: dict[str, dict[str, Figures]]) -> None:
+def show_differences(found: Found) -> None:
     """The check: ours against fifty steps, in every figure, and what either costs."""
     for name, corpus, figures in by_corpus(found):
         left_out = (
@@ -522,13 +529,13 @@ def show_differences(found: dict[str, dict[str, Figures]]) -> None:
         for what, method in (("", OURS), ("_finding_by_finding", ALONE)):
             ratio = figures["seconds"][method] / figures["seconds"][CAPTUM]
             print(f"ours_over_ig50_seconds{what} {ratio:.3f}")
-    for name, corpora in found.items():
-        for corpus in (corpus for corpus, figures in corpora.items() if not figures["findings"]):
+    for name, by_name in found.items():
+        for corpus in (corpus for corpus, figures in by_name.items() if not figures["findings"]):
             print(f"\n{name}, {corpus}: no finding was said and true, so nothing was explained")
     within, compared, telling = verdicts(found)
     print(
         f"\nours is within {CLOSE} of {FIFTY} steps in {within} of {compared} figures; in {telling} of them they beat "
-        f"a random order by more than {CLOSE}, without which the comparison says nothing"
+        f"a random order by more than {CLOSE}, without which the comparison says nothing\n"
     )
 
 
@@ -541,7 +548,7 @@ def seconds(figures: Figures, method: str) -> str:
     return "–" if taken is None else f"{taken:.3f}"
 
 
-def write_csv(found: dict[str, dict[str, Figures]], path: Path) -> None:
+def write_csv(found: Found, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(
@@ -553,18 +560,18 @@ def write_csv(found: dict[str, dict[str, Figures]], path: Path) -> None:
                     one = mean(figures["values"][method][figure])
                     values = (one.count, one.mean, one.low, one.high) if one else (0, "", "", "")
                     taken = figures["seconds"].get(method, "")
-                    writer.writerow((name, corpus, DATA[corpus], method, figure, *values, taken))
+                    writer.writerow((name, corpus, data_of(corpus), method, figure, *values, taken))
             for figure, one in behind(figures).items():
                 values = (one.count, one.mean, one.low, one.high)
-                writer.writerow((name, corpus, DATA[corpus], "ours less 50 steps", figure, *values, ""))
+                writer.writerow((name, corpus, data_of(corpus), "ours less 50 steps", figure, *values, ""))
 
 
-def draw(found: dict[str, dict[str, Figures]], out: Path) -> None:
+def draw(found: Found, out: Path) -> None:
     """The normalised figures, which can be compared across models, with their intervals."""
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(DATA), len(NORMALISED), sharey=True, squeeze=False)
-    for row, corpus in zip(grid, DATA, strict=True):
+    grid = figure.subplots(len(corpora(found)), len(NORMALISED), sharey=True, squeeze=False)
+    for row, corpus in zip(grid, corpora(found), strict=True):
         for axes, shown_figure in zip(row, NORMALISED, strict=True):
             for place, name in enumerate(MODELS):
                 for offset, method in enumerate(METHODS):
@@ -601,14 +608,14 @@ def draw(found: dict[str, dict[str, Figures]], out: Path) -> None:
     part.replace(out)
 
 
-def summary(found: dict[str, dict[str, Figures]], *, quick: bool) -> dict[str, object]:
+def summary(found: Found) -> dict[str, object]:
     rows = []
     within, compared, telling = verdicts(found)
     for name, corpus, figures in by_corpus(found):
         differences = behind(figures)
         rows.append(
             {
-                "data": DATA[corpus],
+                "data": data_of(corpus),
                 "corpus": corpus,
                 "model": name,
                 "findings": figures["findings"],
@@ -627,8 +634,6 @@ def summary(found: dict[str, dict[str, Figures]], *, quick: bool) -> dict[str, o
             }
         )
     return {
-        "benchmark": "faithfulness",
-        "quick": quick,
         "within": CLOSE,
         "figures_within": within,
         "figures_compared": compared,
@@ -638,10 +643,13 @@ def summary(found: dict[str, dict[str, Figures]], *, quick: bool) -> dict[str, o
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("foundation", help="WordPiece BERT: a folder or hub id")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the models; what it holds is used")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser = benchmark_form.parser(
+        __doc__,
+        quick="a trial of all that it does on a small foundation; its figures mean nothing",
+        data="made-up English reports stand for the real ones",
+        out="the models; what it holds is used",
+        foundation=True,
+    )
     parser.add_argument("--findings", type=int, default=80, help="judged for each model and corpus")
     parser.add_argument("--real", type=int, default=250, help="real reports to fit on")
     parser.add_argument("--made-up", type=int, default=250, help="made-up Korean reports to fit on, as many to read")
@@ -661,12 +669,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--png", type=Path)
-    parser.add_argument("--quick", action="store_true", help="a trial of all that it does; its figures mean nothing")
     parser.add_argument("--model", choices=MODELS, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.quick:
-        small = {"findings": 2, "real": 12, "made_up": 12, "held_out": 4, "epochs": 1, "steps": 2, "size": 8_000}
-        vars(parsed).update(small, text=300, threshold=0.2)
+        small = {"findings": 4, "real": 60, "made_up": 60, "held_out": 8, "epochs": 4, "steps": 2, "size": 8_000}
+        vars(parsed).update(small, text=300, threshold=0.2, learning_rate=2e-3)
     return parsed
 
 

@@ -1,7 +1,6 @@
 """Continual refresh against forgetting: a stream of four periods, and what every way to refresh forgets, learns, costs.
 
-    .venv/bin/python benchmarks/forgetting.py --out FOLDER [--data ../shared/data]
-    .venv/bin/python benchmarks/forgetting.py --quick --out FOLDER
+    .venv/bin/python benchmarks/forgetting.py [--out FOLDER] [--data ../shared/data] [--quick]
 
 General text, then English reports of site A, Korean and mixed reports of site B, and a later period with new words. A
 foundation learns the first; every arm then refreshes it three times, from the same foundation and on the same new
@@ -10,9 +9,8 @@ of a refresh are the arm called DEFAULT.
 
 Real are, where --data is, the general text and site A's reports; the rest is made up. Seconds are of the processor,
 measured with the arms taking turns.
-What is done stands in FOLDER/cells and is not done again: a killed run goes on when it is called again. Ends with a
-line of JSON, and with 1 if naive refreshing forgets so little that the stream shows nothing, or if --quick forgets
-more than a quarter of it.
+What is done stands in FOLDER/cells and is not done again: a killed run goes on when it is called again. Exits with 1
+if naive refreshing forgets so little that the stream shows nothing, or if --quick forgets more than a quarter of it.
 """
 
 import argparse
@@ -22,12 +20,13 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
+import benchmark_form
 import forgetting_cells as cells
 import forgetting_stream
 import forgetting_table as table
 import torch
+from benchmark_form import Data, is_real, last_line, progress, results_folder
 from forgetting_cells import Arm, Bench, Scale
 from forgetting_stream import Sizes
 from forgetting_table import JOINT, NAIVE, NONE
@@ -54,10 +53,10 @@ SCALES = {
         pieces=8_000,
         rows=8,
         arms=(NAIVE, DEFAULT),
-        general_steps=200,
+        general_steps=150,
         general_rate=2e-3,
         rate=1e-3,
-        sizes=Sizes(real=150, made_up=250, annotated=1, judged=25),
+        sizes=Sizes(real=120, made_up=200, annotated=1, judged=25),
         kept=0.2,
         pairs=200,
         steps=0,
@@ -99,25 +98,26 @@ def plan(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
 
 
 def main(given: argparse.Namespace) -> None:
-    bench = Bench(SCALES["quick" if given.quick else "small"], given.out.absolute(), given.data.absolute())
-    is_real = forgetting_stream.is_real(bench.data)
-    if not is_real:
-        print("no real data: general text is the manual of Python, site A is made up", file=sys.stderr)
-    (bench.out / "cells").mkdir(parents=True, exist_ok=True)
-    agree(bench.out / "scale.json", bench.scale)
-    began = time.monotonic()
-    seeds = range(1 if given.quick else given.seeds)
-    carry_out(plan(bench.scale, seeds), bench, given.processes)
-    print(f"{(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
-    figures = report(bench, seeds, is_real=is_real)
-    print(json.dumps(figures))
+    with results_folder(given.out, "forgetting", quick=given.quick) as out:
+        bench = Bench(SCALES["quick" if given.quick else "small"], out, given.data.absolute())
+        real = is_real(bench.data)
+        if not real:
+            progress(f"no real data in {bench.data}: general text is the manual of Python, site A is made up")
+        (bench.out / "cells").mkdir(exist_ok=True)
+        agree(bench.out / "scale.json", bench.scale)
+        began = time.monotonic()
+        seeds = range(1 if given.quick else given.seeds)
+        carry_out(plan(bench.scale, seeds), bench, given.processes)
+        progress(f"{(time.monotonic() - began) / 60:.1f} minutes")
+        figures = report(bench, seeds)
+    last_line(figures, data=Data.BOTH if real else Data.MADE_UP, quick=given.quick)
     if figures["naive_forgetting"] < table.TOO_EASY:
         sys.exit(f"naive refreshing forgets less than {table.TOO_EASY} bits per byte: the stream is too easy")
     if given.quick and figures["forgetting_vs_naive"] > QUICK_MOST:
         sys.exit(f"the default forgets more than {QUICK_MOST} of what naive refreshing does")
 
 
-def report(bench: Bench, seeds: Sequence[int], *, is_real: bool) -> dict[str, float | str]:
+def report(bench: Bench, seeds: Sequence[int]) -> dict[str, float]:
     """Prints the table, writes it with CSV and picture to the folder, and returns the default's figures."""
     folder = bench.out / "cells"
     cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))["seconds_per_new_token"]
@@ -138,7 +138,6 @@ def report(bench: Bench, seeds: Sequence[int], *, is_real: bool) -> dict[str, fl
         **rounded,
         "naive_forgetting": round(found[NAIVE].forgetting, 4),
         "seeds": len(seeds),
-        "data": "real and made up" if is_real else "made up",
     }
 
 
@@ -148,10 +147,12 @@ def _folder(arm: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two arms, small: two minutes on two cores")
-    parser.add_argument("--out", type=Path, required=True, help="folder of cells, models and results")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser = benchmark_form.parser(
+        __doc__,
+        quick="two arms, one seed, small",
+        data="site A is made up and general text is the manual of Python",
+        out="cells, models and results",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="more may follow: what is done is not done again")
     parser.add_argument(
         "--processes",

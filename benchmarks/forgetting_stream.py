@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shared_text
+from benchmark_form import is_real, labelled_reports
 from numpy.typing import NDArray
 
 from models.corpus_text import Cleaner
@@ -39,7 +40,7 @@ class Annotated(NamedTuple):
     """Reports, and 0 or 1 for every finding: (reports, findings)."""
 
     texts: list[str]
-    truth: NDArray[np.int8]
+    truth: NDArray[np.int64]
 
 
 class Stage(NamedTuple):
@@ -54,10 +55,6 @@ class Stage(NamedTuple):
     @property
     def texts(self) -> list[str]:
         return [text for texts in self.learnt.values() for text in texts]
-
-
-def is_real(data: Path) -> bool:
-    return (data / "chest-ct-reports" / "reports.csv").exists()
 
 
 def stream(data: Path, sizes: Sizes) -> list[Stage]:
@@ -86,9 +83,7 @@ def _real(data: Path, sizes: Sizes) -> list[Stage]:
     languages = ("Korean", "English")
     general = {f"general, {language}": splits[language].train for language in languages}
     slices = {f"general, {language}": splits[language].held_out[: sizes.judged] for language in languages}
-    first = {row["report_text"]: row for row in shared_text.ct_reports(data)}  # each text once
-    texts = list(first)
-    truth = np.array([[int(row[finding]) for finding in FINDINGS] for row in first.values()], dtype=np.int8)
+    texts, truth, _ = labelled_reports(data)
     learnt, judged = slice(sizes.real), slice(-_HELD_OUT, len(texts) - _HELD_OUT + sizes.judged)
     return [
         Stage(NAMES[0], general, slices),
@@ -138,4 +133,4 @@ def _made_up(
 
 def _annotated(several: Sequence[MadeUpReport]) -> Annotated:
     truth = [[one.labels[finding] for finding in FINDINGS] for one in several]
-    return Annotated([one.text for one in several], np.array(truth, dtype=np.int8))
+    return Annotated([one.text for one in several], np.array(truth))

@@ -1,6 +1,7 @@
 """How hard the made-up feed is: TF-IDF with logistic regression against the demonstration's small classifier.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/made_up.py [--train 2000] [--test 500] [--seed 0] [--threads 2]
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/made_up.py [--train 2000] [--test 500] [--seed 0] [--threads 2] \
+        [--quick]
 
 Both are fitted on the same reports of both hospitals' earlier period and judged on others: of the first hospital, of
 the second, and of both in the later period, whose words and mix of findings neither has seen (what continual learning
@@ -10,12 +11,14 @@ the intervals are bootstrap intervals over the reports judged.
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import benchmark_form
 import numpy as np
 import torch
+from benchmark_form import Data, last_line, markdown, progress
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -27,6 +30,7 @@ from models import calibration, metrics
 from models.classifier import Classifier
 from models.encoder import new_encoder
 from models.finetuning import fine_tune
+from models.metrics import Evaluation
 from models.vocabulary import train_wordpiece
 from nightread import demo
 from nightread.made_up import FINDINGS, Hospital, MadeUpReport, Period, reports
@@ -36,15 +40,7 @@ CALIBRATION = 300
 Reads = Callable[[Sequence[str]], NDArray[np.float64]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--train", type=int, default=demo.ANNOTATED, help="reports to fit on, of both hospitals")
-    parser.add_argument("--test", type=int, default=500, help="reports to judge on, per hospital and period")
-    parser.add_argument("--seed", type=int, default=0, help="of the reports")
-    parser.add_argument("--epochs", type=int, default=demo.EPOCHS)
-    parser.add_argument("--threads", type=int, default=2, help="of torch")
-    parser.add_argument("--baseline-only", action="store_true", help="TF-IDF alone, which takes a minute")
-    wanted = parser.parse_args()
+def main(wanted: argparse.Namespace) -> None:
     torch.set_num_threads(wanted.threads)
 
     train = [one for site in Hospital for one in reports(wanted.train // 2, seed=wanted.seed + 100, site=site)]
@@ -60,15 +56,30 @@ def main() -> None:
     if not wanted.baseline_only:
         readers["classifier"] = classifier(train, seed=wanted.seed, epochs=wanted.epochs)
     thresholds = {name: calibration.thresholds(read(texts(held)), truth(held)) for name, read in readers.items()}
-    print(f"macro F1, fitted on {len(train)} reports of the earlier period (half of each hospital)")
-    print(f"{'judged on':<26}{''.join(f'{name:<26}' for name in readers)}")
-    for name, judged_on in tests.items():
-        scores = [score(read, judged_on, thresholds[reader]) for reader, read in readers.items()]
-        print(f"{f'{len(judged_on)} {name}':<26}{''.join(f'{one:<26}' for one in scores)}")
+    found = {
+        name: {
+            reader: metrics.evaluate(read(texts(judged_on)), truth(judged_on), thresholds[reader])
+            for reader, read in readers.items()
+        }
+        for name, judged_on in tests.items()
+    }
+    show(found, wanted)
 
 
-def score(read: Reads, judged_on: Sequence[MadeUpReport], thresholds: Sequence[float]) -> str:
-    judged = metrics.evaluate(read(texts(judged_on)), truth(judged_on), thresholds)
+def show(found: Mapping[str, Mapping[str, Evaluation]], wanted: argparse.Namespace) -> None:
+    """By what was judged on, and by reader."""
+    print(f"macro F1, fitted on {wanted.train} made-up reports of the earlier period, half of each hospital;")
+    print(f"judged on {wanted.test} of each\n")
+    rows = [(name, *map(score, by_reader.values())) for name, by_reader in found.items()]
+    print(markdown(("judged on", *next(iter(found.values()))), rows))
+    macro_f1 = {
+        name: {reader: round(one.macro_f1, 4) for reader, one in by_reader.items()} for name, by_reader in found.items()
+    }
+    figures = {"macro_f1": macro_f1, "train": wanted.train, "test": wanted.test}
+    last_line(figures, data=Data.MADE_UP, quick=wanted.quick)
+
+
+def score(judged: Evaluation) -> str:
     low, high = judged.macro_f1_interval
     return f"{judged.macro_f1:.3f} ({low:.3f} to {high:.3f})"
 
@@ -108,9 +119,8 @@ def classifier(train: Sequence[MadeUpReport], *, seed: int, epochs: int) -> Read
             learning_rate=demo.LEARNING_RATE,
         )
         loaded = Classifier.load(Path(scratch) / "classifier")
-    print(
-        f"vocabulary and training: {time.monotonic() - started:.0f} s, {time.process_time() - worked:.0f} s of the CPU"
-    )
+    taken, of_cpu = time.monotonic() - started, time.process_time() - worked
+    progress(f"vocabulary and training: {taken:.0f} s, {of_cpu:.0f} s of the CPU")
     never = [2.0] * len(FINDINGS)
 
     def read(given: Sequence[str]) -> NDArray[np.float64]:
@@ -127,5 +137,19 @@ def truth(judged: Sequence[MadeUpReport]) -> NDArray[np.int8]:
     return np.array([[one.labels[name] for name in FINDINGS] for one in judged], dtype=np.int8)
 
 
+def arguments() -> argparse.Namespace:
+    parser = benchmark_form.parser(__doc__, quick="400 reports to fit on, 100 to judge on, 2 epochs")
+    parser.add_argument("--train", type=int, default=demo.ANNOTATED, help="reports to fit on, of both hospitals")
+    parser.add_argument("--test", type=int, default=500, help="reports to judge on, per hospital and period")
+    parser.add_argument("--seed", type=int, default=0, help="of the reports")
+    parser.add_argument("--epochs", type=int, default=demo.EPOCHS)
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--baseline-only", action="store_true", help="TF-IDF alone, which takes a minute")
+    given = parser.parse_args()
+    if given.quick:
+        given.train, given.test, given.epochs = 400, 100, 2
+    return given
+
+
 if __name__ == "__main__":
-    main()
+    main(arguments())

@@ -1,6 +1,6 @@
 """Pre-training's speed beside Hugging Face's Trainer: real tokens a second, padding not counted, and peak memory.
 
-    .venv/bin/python benchmarks/pretraining.py [--data ../shared/data] [--steps 6 --batch-tokens 4096]
+    .venv/bin/python benchmarks/pretraining.py [--data ../shared/data] [--steps 6 --batch-tokens 4096] [--quick]
 
 Both train the same masked language model (6 layers, 384 wide, 45,000 pieces) on the same documents with as many real
 tokens in a step: ours packed, the Trainer as its documentation says, with DataCollatorForLanguageModeling and dynamic
@@ -16,13 +16,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import benchmark_form
 import numpy as np
 import torch
+from benchmark_form import Data, is_real, last_line, markdown, progress
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -43,7 +45,7 @@ from nightread.made_up.reports import reports
 
 LENGTH, PIECES = 128, 45_000
 SMALL, BASE = (6, 384, 12), (12, 768, 12)  # layers, width, heads
-WARM_UP = 10 if torch.cuda.is_available() else 3  # steps that are not counted
+QUICK = 10  # one document in so many
 # What the makers name for dense bf16, in FLOPs a second; another device's is measured with large matrices.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
 
@@ -55,28 +57,52 @@ def main(given: argparse.Namespace) -> None:
         return
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        prepare(folder, given.data)
+        prepare(folder, given)
         turns: dict[str, list[dict[str, float]]] = {"ours": [], "trainer": []}
         for _ in range(given.turns):
             for what, found in turns.items():
                 found.append(measure(folder, given, what))
-                print(f"{what}: {found[-1]['tokens_per_second']:,.0f} tokens/s", file=sys.stderr)
-        speed = {what: statistics.median(one["tokens_per_second"] for one in found) for what, found in turns.items()}
-        for what, found in turns.items():
-            print(f"{what}_tokens_per_second {speed[what]:.0f}")
-            print(f"{what}_peak_memory_mib {max(one['peak_bytes'] for one in found) / 2**20:.0f}")
-            print(f"{what}_padding_share {found[0]['padding_share']:.3f}")
-        print(f"speedup_vs_trainer {speed['ours'] / speed['trainer']:.2f}")
+                progress(f"{what}: {found[-1]['tokens_per_second']:,.0f} tokens/s")
+        figures: dict[str, float] = {}
         if torch.cuda.is_available():
             for compiled in (False, True):
                 found_base = measure(folder, given, "ours", "--base", *(["--compile"] if compiled else []))
                 used = found_base["tokens_per_second"] * flops_per_token(*BASE[:2]) / peak_flops()
-                print(f"bert_base_{'compiled' if compiled else 'eager'}_model_flops_utilisation {used:.3f}")
+                figures[f"bert_base_{'compiled' if compiled else 'eager'}_model_flops_utilisation"] = round(used, 3)
+    show(turns, figures, data=Data.REAL if is_real(given.data) else Data.MADE_UP, quick=given.quick)
 
 
-def prepare(folder: Path, data: Path | None) -> None:
+def show(
+    turns: Mapping[str, Sequence[dict[str, float]]], figures: Mapping[str, float], *, data: Data, quick: bool
+) -> None:
+    found = dict(figures)
+    for what, several in turns.items():
+        found[f"{what}_tokens_per_second"] = round(statistics.median(one["tokens_per_second"] for one in several))
+        found[f"{what}_peak_memory_mib"] = round(max(one["peak_bytes"] for one in several) / 2**20)
+        found[f"{what}_padding_share"] = round(several[0]["padding_share"], 3)
+    found["speedup_vs_trainer"] = round(found["ours_tokens_per_second"] / found["trainer_tokens_per_second"], 2)
+    rows = (
+        (
+            what,
+            f"{found[f'{what}_tokens_per_second']:,}",
+            f"{found[f'{what}_peak_memory_mib']:,}",
+            f"{found[f'{what}_padding_share']:.1%}",
+        )
+        for what in turns
+    )
+    print(markdown(("pre-training", "real tokens a second", "peak memory, MiB", "padding"), rows))
+    print(f"\nOurs is {found['speedup_vs_trainer']:.1f} times as fast.")
+    for name, figure in figures.items():
+        print(f"{name.replace('_', ' ')}: {figure:.1%}")
+    print()
+    last_line(found, data=data, quick=quick)
+
+
+def prepare(folder: Path, given: argparse.Namespace) -> None:
     """Writes what both train on: tokenizer, documents, and two models of random weights."""
-    texts = list(real_texts(data)) if data else [made.text for made in reports(6_000, seed=1)]
+    texts = list(real_texts(given.data)) if is_real(given.data) else [made.text for made in reports(6_000, seed=1)]
+    if given.quick and not torch.cuda.is_available():  # where a step takes more text than that
+        texts = texts[::QUICK]
     tokenizer = train_wordpiece(texts, PIECES)  # as many as the text gives; the models have 45,000 all the same
     documents = packing.tokenize(texts, tokenizer, length=LENGTH)
     np.savez(folder / "documents.npz", ids=documents.ids, ends=documents.ends)
@@ -109,9 +135,12 @@ def real_texts(data: Path) -> Iterator[str]:
 
 
 def measure(folder: Path, given: argparse.Namespace, what: str, *more: str) -> dict[str, float]:
-    options = [f"--steps={given.steps}", f"--batch-tokens={given.batch_tokens}", f"--folder={folder}"]
+    options = [f"--steps={given.steps}", f"--warm-up={given.warm_up}", f"--batch-tokens={given.batch_tokens}"]
     done = subprocess.run(
-        [sys.executable, __file__, f"--measure={what}", *options, *more], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, __file__, f"--measure={what}", f"--folder={folder}", *options, *more],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -140,14 +169,14 @@ def ours(given: argparse.Namespace) -> dict[str, float]:
             tokenizer,
             data,
             Path(out),
-            settings=Settings(steps=WARM_UP + given.steps),
+            settings=Settings(steps=given.warm_up + given.steps),
             run=Run(checkpoint_every=sys.maxsize, compiled=given.compile),
             on_step=on_step,
         )
-    (began, before), (ended, after) = ends[WARM_UP - 1], ends[-1]
+    (began, before), (ended, after) = ends[given.warm_up - 1], ends[-1]
     return {
         "tokens_per_second": (after - before) / (ended - began),
-        "padding_share": 1 - after / sum(places[: WARM_UP + given.steps]),
+        "padding_share": 1 - after / sum(places[: given.warm_up + given.steps]),
     }
 
 
@@ -167,12 +196,13 @@ class Collator(DataCollatorForLanguageModeling):
 class Clock(TrainerCallback):
     """When steps end; on a GPU, when the work of the first and last counted one does."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, warm_up: int) -> None:
         self.steps = steps
+        self.warm_up = warm_up
         self.ends: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        if torch.cuda.is_available() and len(self.ends) + 1 in {WARM_UP, self.steps}:
+        if torch.cuda.is_available() and len(self.ends) + 1 in {self.warm_up, self.steps}:
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
@@ -183,7 +213,7 @@ def trainer(given: argparse.Namespace) -> dict[str, float]:
     documents = read_documents(given.folder)
     collator = Collator(tokenizer=tokenizer, mlm_probability=RATE)
     collator.places, collator.tokens = [], []
-    clock = Clock(WARM_UP + given.steps)
+    clock = Clock(given.warm_up + given.steps, given.warm_up)
     with TemporaryDirectory() as out:
         Trainer(
             model=model,
@@ -193,7 +223,7 @@ def trainer(given: argparse.Namespace) -> dict[str, float]:
                 max_steps=clock.steps,
                 learning_rate=1e-4,
                 weight_decay=0.01,
-                warmup_steps=WARM_UP,
+                warmup_steps=given.warm_up,
                 bf16=torch.cuda.is_available(),
                 use_cpu=not torch.cuda.is_available(),
                 save_strategy="no",
@@ -205,9 +235,9 @@ def trainer(given: argparse.Namespace) -> dict[str, float]:
             train_dataset=examples(documents, tokenizer),
             callbacks=[clock],
         ).train()
-    timed = slice(WARM_UP, clock.steps)
+    timed = slice(given.warm_up, clock.steps)
     return {
-        "tokens_per_second": sum(collator.tokens[timed]) / (clock.ends[-1] - clock.ends[WARM_UP - 1]),
+        "tokens_per_second": sum(collator.tokens[timed]) / (clock.ends[-1] - clock.ends[given.warm_up - 1]),
         "padding_share": 1 - sum(collator.tokens[timed]) / sum(collator.places[timed]),
     }
 
@@ -255,17 +285,28 @@ def peak_flops() -> float:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_form.parser(
+        __doc__,
+        quick="once; without a GPU 2 steps of 512 tokens, whose speed means little",
+        data="the text is made-up reports",
+    )
     cuda = torch.cuda.is_available()
-    parser.add_argument("--data", type=Path, help="folder of real text (default: made-up reports)")
     parser.add_argument("--steps", type=int, default=100 if cuda else 6, help="timed; on a GPU a multiple of ten")
     parser.add_argument("--batch-tokens", type=int, default=65_536 if cuda else 4_096)
+    parser.add_argument("--warm-up", type=int, default=10 if cuda else 3, help="steps that are not counted")
     parser.add_argument("--turns", type=int, default=3)
     for inner in ("--measure", "--folder"):
         parser.add_argument(inner, type=Path if inner == "--folder" else str, help=argparse.SUPPRESS)
     for inner in ("--base", "--compile"):
         parser.add_argument(inner, action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.quick:
+        given.turns = 1
+        if cuda:
+            given.steps = 20
+        else:
+            given.steps, given.warm_up, given.batch_tokens = 2, 1, 512
+    return given
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
 """The evidence on real reports: lays out a home with a training file, a held-out file and a FHIR feed of the latter.
 
-    .venv/bin/python benchmarks/real_reports.py ../shared/data/chest-ct-reports/reports.csv HOME
+    .venv/bin/python benchmarks/real_reports.py [--data ../shared/data] [--out HOME] [--quick]
 
 Unique texts in file order, the last 160 held out; of the others 8 % (by hash) set thresholds and the rest is fitted.
 Then, as it prints: train, evaluate, pull, label. Beside it the baseline on the same split: TF-IDF with one logistic
-regression per finding, its strength chosen by cross-validation on the training part.
+regression per finding, its strength chosen by cross-validation on the training part. Where there are no real reports,
+the home is of made-up ones.
 """
 
+import argparse
 import base64
 import csv
 import hashlib
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import benchmark_form
 import numpy as np
+from benchmark_form import Data, Row, last_line, markdown, report_rows, results_folder
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -25,51 +29,66 @@ from models import metrics
 from pipeline.label_sets import CT_RATE_FINDINGS
 
 HELD_OUT = 160
+QUICK = 300  # reports to train on
+STRENGTHS = (1, 10, 100)
 LABELS = [name for name, _, _ in CT_RATE_FINDINGS]
 SETTINGS = """\
 timezone = "Asia/Seoul"
 
 [feeds.held-out]
 path = "feed"
-site = "ct-rate"
+site = "{site}"
 modalities = ["CT"]
 """
 
 
-def main(source: Path, home: Path) -> None:
-    with source.open(encoding="utf-8", newline="") as stream:
-        first: dict[str, dict[str, str]] = {}
-        for row in csv.DictReader(stream):
-            first.setdefault(row["report_text"], row)  # a text that occurs twice counts once, where it stood first
-    unique = list(first.values())
-    train, held_out = unique[:-HELD_OUT], unique[-HELD_OUT:]
-    home.mkdir(parents=True, exist_ok=True)
+def main(given: argparse.Namespace) -> None:
+    with results_folder(given.out, "real-reports", quick=given.quick) as home:
+        rows, data = report_rows(given.data)
+        train, held_out = rows[:-HELD_OUT], rows[-HELD_OUT:]
+        if given.quick:
+            train = train[:QUICK]
+        lay_out(home, train, held_out, site="ct-rate" if data is Data.REAL else "made-up")
+        judged = baseline(train, held_out, strengths=STRENGTHS[-1:] if given.quick else STRENGTHS)
+    low, high = judged.macro_f1_interval
+    print(f"{len(train)} reports to train on ({data}), {len(held_out)} held out and judged on\n")
+    score = f"{judged.macro_f1:.3f} ({low:.3f} to {high:.3f})"
+    print(markdown(("reader", "macro F1"), [("TF-IDF with logistic regression", score)]))
+    if home.exists():  # still
+        print(f"\nnow: nightread --home {home} train --annotations {home}/train.csv --foundation FOLDER --promote")
+        print(f"     nightread --home {home} evaluate --annotations {home}/held-out.csv")
+        print(f"     nightread --home {home} pull --wait && nightread --home {home} label --wait")
+    print()
+    figures = {
+        "macro_f1_tf_idf": round(judged.macro_f1, 4),
+        "macro_f1_tf_idf_interval": [round(low, 4), round(high, 4)],
+        "train": len(train),
+        "held_out": len(held_out),
+    }
+    last_line(figures, data=data, quick=given.quick)
+
+
+def lay_out(home: Path, train: Sequence[Row], held_out: Sequence[Row], *, site: str) -> None:
+    """A training file, a held-out file, a feed of the latter and the settings."""
     write(home / "train.csv", [{**row, "split": split(row["report_text"])} for row in train])
     write(home / "held-out.csv", held_out)
     (home / "feed").mkdir(exist_ok=True)
     (home / "feed" / "DiagnosticReport.000.ndjson").write_text("".join(map(resource, held_out)), encoding="utf-8")
-    (home / "nightread.toml").write_text(SETTINGS, encoding="utf-8")
-    judged = baseline(train, held_out)
-    low, high = judged.macro_f1_interval
-    print(f"{len(train)} reports to train on, {len(held_out)} held out, in {home}")
-    print(f"TF-IDF with logistic regression: macro F1 {judged.macro_f1:.3f} ({low:.3f} to {high:.3f})")
-    print(f"now: nightread --home {home} train --annotations {home}/train.csv --foundation FOLDER --promote")
-    print(f"     nightread --home {home} evaluate --annotations {home}/held-out.csv")
-    print(f"     nightread --home {home} pull --wait && nightread --home {home} label --wait")
+    (home / "nightread.toml").write_text(SETTINGS.format(site=site), encoding="utf-8")
 
 
 def split(text: str) -> str:
     return "calibration" if int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 100 < 8 else "train"
 
 
-def write(file: Path, rows: list[dict[str, str]]) -> None:
+def write(file: Path, rows: Sequence[Row]) -> None:
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
 
 
-def resource(row: dict[str, str]) -> str:
+def resource(row: Row) -> str:
     """A held-out report as a line of FHIR Bulk NDJSON."""
     data = base64.b64encode(row["report_text"].encode()).decode()
     return (
@@ -88,14 +107,14 @@ def resource(row: dict[str, str]) -> str:
     )
 
 
-def baseline(train: list[dict[str, str]], held_out: list[dict[str, str]]) -> metrics.Evaluation:
+def baseline(train: Sequence[Row], held_out: Sequence[Row], *, strengths: Sequence[int]) -> metrics.Evaluation:
     """TF-IDF of words and word pairs with one logistic regression per finding, on all of the training rows."""
     model = GridSearchCV(
         make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
             OneVsRestClassifier(LogisticRegression(max_iter=2000, class_weight="balanced")),
         ),
-        {"onevsrestclassifier__estimator__C": [1, 10, 100]},
+        {"onevsrestclassifier__estimator__C": strengths},
         scoring="f1_macro",
         cv=3,
     )
@@ -104,9 +123,15 @@ def baseline(train: list[dict[str, str]], held_out: list[dict[str, str]]) -> met
     return metrics.evaluate(probabilities, truth(held_out), [0.5] * len(LABELS))
 
 
-def truth(rows: list[dict[str, str]]) -> np.ndarray:
+def truth(rows: Sequence[Row]) -> np.ndarray:
     return np.array([[int(row[label]) for label in LABELS] for row in rows])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute())
+    parser = benchmark_form.parser(
+        __doc__,
+        quick=f"{QUICK} reports, one strength",
+        data="the reports are made up",
+        out="the home that is laid out",
+    )
+    main(parser.parse_args())

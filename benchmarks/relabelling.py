@@ -16,7 +16,6 @@ what the time to explain goes by.
 """
 
 import argparse
-import json
 import random
 import statistics
 import tempfile
@@ -26,11 +25,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import benchmark_form
 import numpy as np
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from benchmark_form import Data, last_line, markdown, progress
 from sqlalchemy import text
 
 from models.classifier import Classifier
@@ -99,7 +97,7 @@ def main(given: argparse.Namespace) -> None:
             promote(house, new)
             store(house, numbered.take(given.backlog))
             as_if_read(house)
-            print("the backlog is stored", flush=True)
+            progress("the backlog is stored")
             nights = measured(house, artifact, new, numbered, given)
     show(nights, given)
 
@@ -119,7 +117,7 @@ def measured(
                 store(house, numbered.take(JOBS_BEFORE * house.settings.label_job_size))
             nights[which].append(one_night(house, classifier, numbered.take(given.fresh), chance))
             leave_nothing_open(house)
-            print(f"night {turn + 1} {which}: {nights[which][-1].seconds:.2f} s", flush=True)
+            progress(f"night {turn + 1} {which}: {nights[which][-1].seconds:.2f} s")
     return nights
 
 
@@ -248,43 +246,41 @@ def show(nights: dict[str, list[Night]], given: argparse.Namespace) -> None:
     """A Markdown table, then one line of JSON."""
     mean = {which: statistics.fmean(night.seconds for night in found) for which, found in nights.items()}
     slowdown = mean[WITH] / mean[WITHOUT] - 1
-    table = Table("labelling", "nights (s)", "mean (s)", "reports/s", box=box.MARKDOWN)
-    for which, found in nights.items():
-        seconds = ", ".join(f"{night.seconds:.2f}" for night in found)
-        table.add_row(which, seconds, f"{mean[which]:.2f}", f"{given.fresh / mean[which]:.0f}")
-    console = Console(width=120)
-    console.print(f"\n{given.fresh} fresh made-up reports a night; the backlog: {given.backlog} to relabel.\n")
-    console.print(table)
-    console.print(f"\nFresh reports are {slowdown:.1%} slower with the backlog (aim: below {AIM:.0%}).\n")
-    print(
-        json.dumps(
-            {
-                "fresh_slowdown": round(slowdown, 4),
-                "aim": AIM,
-                "reached": slowdown < AIM,
-                "backlog": given.backlog,
-                "fresh": given.fresh,
-                "seconds": {which: [round(night.seconds, 3) for night in found] for which, found in nights.items()},
-                "foundation": given.foundation.name if given.foundation else "2 layers, random",
-                "threads": given.threads,
-                "quick": given.quick,
-                "data": "made up",
-            }
+    rows = [
+        (
+            which,
+            ", ".join(f"{night.seconds:.2f}" for night in found),
+            f"{mean[which]:.2f}",
+            f"{given.fresh / mean[which]:.0f}",
         )
-    )
+        for which, found in nights.items()
+    ]
+    print(f"\n{given.fresh} fresh made-up reports a night; the backlog: {given.backlog} to relabel.\n")
+    print(markdown(("labelling", "nights (s)", "mean (s)", "reports/s"), rows))
+    print(f"\nFresh reports are {slowdown:.1%} slower with the backlog (aim: below {AIM:.0%}).\n")
+    figures = {
+        "fresh_slowdown": round(slowdown, 4),
+        "aim": AIM,
+        "reached": slowdown < AIM,
+        "backlog": given.backlog,
+        "fresh": given.fresh,
+        "seconds": {which: [round(night.seconds, 3) for night in found] for which, found in nights.items()},
+        "foundation": given.foundation.name if given.foundation else "2 layers, random",
+        "threads": given.threads,
+    }
+    last_line(figures, data=Data.MADE_UP, quick=given.quick)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = benchmark_form.parser(__doc__, quick="2,000 to relabel, two nights of 400")
     parser.add_argument("--foundation", type=Path, help="folder of an encoder")
     parser.add_argument("--backlog", type=int, default=20_000, help="reports to relabel")
     parser.add_argument("--fresh", type=int, default=2_000, help="reports of a night")
     parser.add_argument("--rounds", type=int, default=3, help="nights of each kind")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
-    parser.add_argument("--quick", action="store_true", help="2,000 to relabel, two nights of 600")
     given = parser.parse_args()
     if given.quick:
-        given.backlog, given.fresh, given.rounds = 2_000, 600, 2
+        given.backlog, given.fresh, given.rounds = 2_000, 400, 2
     return given
 
 

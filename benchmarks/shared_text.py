@@ -1,4 +1,7 @@
-"""The text under ../shared/data that benchmarks of language models read, cleaned, with one document in ten held out."""
+"""The text under ../shared/data that benchmarks of language models read, cleaned, with one document in ten held out.
+
+Without it there are made-up reports, one kind for each language.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from benchmark_form import is_real, progress
 from transformers import PreTrainedTokenizerFast
 
 from models.corpus_text import Cleaner
@@ -13,6 +17,7 @@ from models.vocabulary import VocabularyError, build
 from nightread.made_up.reports import Style, reports
 
 HELD_OUT = 10
+_COUNT, _SEED = 1_500, 72  # made-up reports of a language where there is no real text
 
 
 class Split(NamedTuple):
@@ -23,7 +28,13 @@ class Split(NamedTuple):
 
 
 def read(data: Path) -> dict[str, Split]:
-    """Real text by what it is: `Korean`, `English` (both general), `CT reports` and `X-ray sentences` (English)."""
+    """Real text by what it is: `Korean`, `English` (both general), `CT reports` and `X-ray sentences` (English). Where
+    `data` is absent, made-up reports, `Korean` and `English`.
+    """
+    if not is_real(data):
+        progress(f"no real data in {data}: the text is made-up reports")
+        styles = {"Korean": Style.KOREAN, "English": Style.ENGLISH}
+        return {language: _split(made_up(_COUNT, seed=_SEED, style=style)) for language, style in styles.items()}
     text = data / "text"
     xnli = [column for row in _table(text / "ko" / "xnli-dev.ko.tsv", "\t") for column in row.values()]
     return {

@@ -1,7 +1,7 @@
 """The study: what a bilingual vocabulary and bilingual pre-training are worth to three foundations, cell by cell.
 
-    .venv/bin/python benchmarks/study.py --scale small --out FOLDER [--data ../shared/data]
-    .venv/bin/python benchmarks/study.py --scale gpu --out FOLDER --published FOLDER_OF_A_REAL_ENGLISH_BERT
+    .venv/bin/python benchmarks/study.py [--scale small] [--out FOLDER] [--data ../shared/data] [--quick]
+    .venv/bin/python benchmarks/study.py --scale gpu [--out FOLDER] [--published FOLDER_OF_A_REAL_ENGLISH_BERT]
 
 As Cho et al. (2025) did with KM-BERT, BioBERT and M-BERT, which cannot be had here: three foundations are pre-trained
 on general text, one on Korean, one on English, one on both, each with a vocabulary of its own. Each is judged as it is
@@ -26,15 +26,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import benchmark_form
 import study_cells as cells
 import study_table
 import torch
+from benchmark_form import Data, demand, last_line, progress, results_folder
 from study_cells import PUBLISHED, Scale, Site, Stage, Study
 
 from nightread import console
 
+QUICK = "quick"
 SCALES = {
-    "quick": Scale(
+    QUICK: Scale(
         layers=2,
         width=64,
         dropout=0.0,
@@ -187,17 +190,21 @@ def work(cell: Cell, study: Study) -> float:
 
 
 def main(given: argparse.Namespace) -> None:
-    study = Study(SCALES[given.scale], given.out.absolute(), given.data.absolute(), given.published)
-    if PUBLISHED in study.scale.foundations and study.published is None:
+    demand(given.data)
+    scale = SCALES[given.scale]
+    if PUBLISHED in scale.foundations and given.published is None:
         raise SystemExit(f"--scale {given.scale} has {PUBLISHED} beside ours; name its folder with --published")
-    (study.out / "cells").mkdir(parents=True, exist_ok=True)
-    agree(study.out / "scale.json", study.scale)
-    began = time.monotonic()
-    planned = list(plan(study.scale))
-    already = sum((study.out / "cells" / f"{cell.name}.json").exists() for cell in planned)
-    carry_out(planned, study, given.processes)
-    print(f"{len(planned)} cells, {already} of them done before; {(time.monotonic() - began) / 60:.1f} minutes")
-    study_table.write(study)
+    with results_folder(given.out, f"study-{given.scale}", quick=given.scale == QUICK) as out:
+        study = Study(scale, out, given.data.absolute(), given.published)
+        (study.out / "cells").mkdir(exist_ok=True)
+        agree(study.out / "scale.json", study.scale)
+        began = time.monotonic()
+        planned = list(plan(study.scale))
+        already = sum((study.out / "cells" / f"{cell.name}.json").exists() for cell in planned)
+        carry_out(planned, study, given.processes)
+        progress(f"{len(planned)} cells, {already} of them done before; {(time.monotonic() - began) / 60:.1f} minutes")
+        figures = study_table.write(study)
+    last_line({**figures, "scale": given.scale}, data=Data.BOTH, quick=given.scale == QUICK)
 
 
 def agree(file: Path, scale: Scale) -> None:
@@ -209,16 +216,25 @@ def agree(file: Path, scale: Scale) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_form.parser(
+        __doc__,
+        quick=f"--scale {QUICK}, only to see that it runs",
+        data="there is no study",
+        out="cells, models and results",
+    )
     parser.add_argument("--scale", choices=SCALES, default="small")
-    parser.add_argument("--quick", action="store_const", const="quick", dest="scale", help="only to see that it runs")
-    parser.add_argument("--out", type=Path, required=True, help="folder of cells, models and results")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--published", help=f"folder of {PUBLISHED}, for --scale gpu")
+    parser.add_argument(
+        "--published",
+        default=benchmark_form.installed_encoder(),
+        help=f"folder of {PUBLISHED}, for --scale gpu (default: that of {benchmark_form.ENCODER}, if it is installed)",
+    )
     parser.add_argument(
         "--processes",
         type=int,
         default=1 if torch.cuda.is_available() else os.cpu_count() or 1,
         help="cells at a time: one on a GPU, else one a core (small models gain nothing from several)",
     )
-    main(parser.parse_args())
+    parsed = parser.parse_args()
+    if parsed.quick:
+        parsed.scale = QUICK
+    main(parsed)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shared_text
+from benchmark_form import labelled_reports
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
@@ -93,7 +94,7 @@ class Study(NamedTuple):
     scale: Scale
     out: Path
     data: Path
-    published: str | None  # folder of a real English foundation
+    published: str | Path | None  # folder of a real English foundation
 
     def model(self, name: str, stage: Stage, seed: int) -> Path | str:
         """The folder of a language model."""
@@ -197,9 +198,10 @@ def judge_classification(
     """Fitted on one site, a tenth of its annotations kept for thresholds; judged there and at the other site."""
     scale = study.scale
     pool = annotated(study, site)
-    count = scale.few if few else len(pool.texts)
-    order = np.random.default_rng(seed).permutation(len(pool.texts))[:count]
     steps = scale.few_steps if few else scale.steps
+    # No more than the steps can read, which binds in the quickest scale alone.
+    count = min(scale.few if few else len(pool.texts), steps * scale.batch)
+    order = np.random.default_rng(seed).permutation(len(pool.texts))[:count]
     held, fitted = np.split(order, [max(1, count // 10)])
     with TemporaryDirectory() as scratch:
         fine_tune(
@@ -233,7 +235,7 @@ class Annotated(NamedTuple):
     """Reports, and 0 or 1 for every finding: (reports, findings)."""
 
     texts: list[str]
-    truth: NDArray[np.int8]
+    truth: NDArray[np.int64]
 
 
 def annotated(study: Study, site: Site) -> Annotated:
@@ -259,10 +261,9 @@ def made_up(site: Site, count: int, seed: int) -> Iterator[MadeUpReport]:
 
 @cache
 def real_reports(data: Path) -> Annotated:
-    """Each text once, where it stood first, and its labels by hand."""
-    first = {row["report_text"]: row for row in shared_text.ct_reports(data)}
-    truth = [[int(row[finding]) for finding in FINDINGS] for row in first.values()]
-    return Annotated(list(first), np.array(truth, dtype=np.int8))
+    """Each text once, and its labels by hand."""
+    texts, truth, _ = labelled_reports(data)
+    return Annotated(texts, truth)
 
 
 def general(data: Path, languages: Sequence[str]) -> list[str]:
@@ -306,7 +307,7 @@ def _splits(data: Path) -> dict[str, shared_text.Split]:
 def _annotated(made: Iterator[MadeUpReport]) -> Annotated:
     several = list(made)
     truth = [[one.labels[finding] for finding in FINDINGS] for one in several]
-    return Annotated([one.text for one in several], np.array(truth, dtype=np.int8))
+    return Annotated([one.text for one in several], np.array(truth))
 
 
 def _learn(

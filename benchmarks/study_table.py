@@ -41,15 +41,15 @@ class Row(NamedTuple):
     by_seed: tuple[tuple[float, float], ...]  # before and after, seed by seed
 
 
-def write(study: Study) -> None:
-    """Prints the tables and the verdict, and writes them and the picture to the study's folder."""
+def write(study: Study) -> dict[str, float]:
+    """Prints the tables and the verdict, and writes them and the picture to the study's folder. Returns the figures."""
     rows = [*classification(study), *similarities(study), *bits_per_byte(study)]
     text = markdown(study, rows)
     print(text)
     (study.out / "study.md").write_text(text, encoding="utf-8")
     write_csv(rows, study.out / "study.csv")
     draw(rows, study.out / "study.png")
-    print(json.dumps(figures(rows)))
+    return figures(rows)
 
 
 def classification(study: Study) -> Iterator[Row]:
@@ -177,15 +177,14 @@ def seen(agree: int, against: int, *, of: int) -> str:
     return "appears" if 2 * agree > of else "appears only in part"
 
 
-def figures(rows: Sequence[Row]) -> dict[str, object]:
+def figures(rows: Sequence[Row]) -> dict[str, float]:
     """For machines: the mean difference of each kind."""
-    means = {
+    return {
         f"{kind.replace(' ', '_')}_gain": round(
             mean(row.gain.value for row in rows if row.kind == kind and not np.isnan(row.gain.value)), 4
         )
         for kind in (CLASSIFICATION, SIMILARITY, BITS)
     }
-    return {**means, "data": "real and made up"}
 
 
 def write_csv(rows: Sequence[Row], file: Path) -> None:

@@ -6,7 +6,7 @@ In an embedded house of its own, with reports made up from 2,000 texts of two ho
 general text. Nine reports in ten are new. Measured is a process that does what a refresh does before it trains: refill
 the buffer, write the mix down, read its texts and write their tokens to disk. The peak is the most memory that this
 process ever had (VmHWM, so Linux only), all that it imports included; PostgreSQL's own is bounded by its settings.
-The last line is the same in JSON. `--quick`: 2,000 and 20,000 reports.
+The last line is the same in JSON.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import benchmark_form
+from benchmark_form import Data, last_line, markdown
 from sqlalchemy import func, text
 from transformers import PreTrainedTokenizerFast
 
@@ -65,8 +67,7 @@ REPORTS_FROM_TEXTS = text(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2,000 and 20,000 reports")
+    parser = benchmark_form.parser(__doc__, quick="2,000 and 20,000 reports")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.measure is not None:
@@ -86,10 +87,11 @@ def main() -> None:
                 add(house, made, there + 1, count)
                 there = count
                 measured.append(measured_apart(house, tokenizer))
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + "---:|" * len(COLUMNS))
-    for one in measured:
-        print("| " + " | ".join(shown.format(**one) for shown in COLUMNS.values()) + " |")
+    show(measured, quick=wanted.quick)
+
+
+def show(measured: Sequence[dict[str, float]], *, quick: bool) -> None:
+    print(markdown(list(COLUMNS), [[shown.format(**one) for shown in COLUMNS.values()] for one in measured]))
     few, many = measured
     figures = {
         "peak_mb": few["peak_mb"],
@@ -98,7 +100,7 @@ def main() -> None:
         "seconds_tenfold": many["refill"] + many["mix"] + many["tokenise"],
         "reports": few["reports"],
     }
-    print(json.dumps({**{name: round(value, 1) for name, value in figures.items()}, "data": "made up"}))
+    last_line({name: round(value, 1) for name, value in figures.items()}, data=Data.MADE_UP, quick=quick)
 
 
 class Made(NamedTuple):

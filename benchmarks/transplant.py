@@ -1,71 +1,97 @@
 """What the transplant alone is worth: bits per byte in a new vocabulary, transplanted against random rows.
 
-    .venv/bin/python benchmarks/transplant.py FOUNDATION [--data ../shared/data] [--size 8000] [--steps 0 50 500]
+    .venv/bin/python benchmarks/transplant.py [--foundation FOLDER] [--data ../shared/data] [--size 8000] \
+        [--steps 0 50 500] [--quick]
 
 The foundation moves to a bilingual vocabulary trained here on general text, with its rows transplanted, with only the
 identical pieces kept, and with random rows, and is pre-trained as many steps as named, the same batches each time and
 a whole learning rate schedule for each number of steps. Judged on held-out documents, in Korean and in English. The
-foundation's own figure stands beside them; with a fresh head (`had_head` false) it says little.
+foundation's own figure stands beside them; with a fresh head (`had_head` false) it says little. Where there is no real
+text, made-up reports in either language stand for it.
 """
 
 import argparse
 import csv
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import benchmark_form
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
-from shared_text import read
+from benchmark_form import Data, foundation_or_default, is_real, last_line, markdown, progress
+from shared_text import read, vocabulary
 from transformers import PreTrainedTokenizerFast
 
 from models import bits, masked_lm, packing
 from models.masked_lm import MaskedLM
 from models.pretraining import Run, Settings, pretrain
 from models.transplant import NewRows, transplant
-from models.vocabulary import build
 
 LANGUAGES = ("Korean", "English")
 LENGTH = 128
+OWN = "foundation, its own vocabulary"
+
+
+class Judged(NamedTuple):
+    """A model after so many steps; `counts` of its rows kept, composed and drawn, if it was transplanted."""
+
+    name: str
+    counts: tuple[int, ...]
+    steps: int
+    bits: list[float]  # per byte, by language
+    seconds: float
 
 
 def main(given: argparse.Namespace) -> None:
-    console = Console(width=140)
+    with tempfile.TemporaryDirectory() as scratch:
+        named = foundation_or_default(given.foundation, Path(scratch))
+        foundation, old = masked_lm.load(named)
     splits = {language: split for language, split in read(given.data).items() if language in LANGUAGES}
     train = [text for split in splits.values() for text in split.train]
     held_out = {language: split.held_out[: given.held_out] for language, split in splits.items()}
-    vocabulary = build(train, given.size).tokenizer
-    foundation, old = masked_lm.load(given.foundation)
-    console.print(
-        f"{given.foundation}: masked-LM head {'its own' if foundation.had_head else 'fresh'}; "
-        f"{len(old):,} pieces before, {len(vocabulary):,} after"
+    new = vocabulary(train, given.size)
+    print(
+        f"masked-LM head: {'its own' if foundation.had_head else 'fresh'}; "
+        f"{len(old):,} pieces before, {len(new):,} after\n"
     )
-    table = Table("rows", "kept", "composed", "drawn", "steps", *(f"bits per byte, {one}" for one in LANGUAGES), "s")
-    written = [("rows", "kept", "composed", "drawn", "steps", *LANGUAGES, "seconds")]
-
-    def add(name: str, counts: tuple[int, ...], steps: int, found: list[float], seconds: float) -> None:
-        shown = [f"{count:,}" for count in counts] or ["", "", ""]
-        table.add_row(name, *shown, str(steps), *(f"{one:.3f}" for one in found), f"{seconds:.0f}")
-        written.append((name, *(counts or ("", "", "")), steps, *found, seconds))  # type: ignore[arg-type]
-
-    add("foundation, its own vocabulary", (), 0, judge(foundation, old, held_out), 0)
-    documents = packing.tokenize(train, vocabulary, length=LENGTH)
+    judged = [Judged(OWN, (), 0, judge(foundation, old, held_out), 0.0)]
+    documents = packing.tokenize(train, new, length=LENGTH)
     for rows in NewRows:
         for steps in given.steps:
-            model, moved = transplant(foundation, old, vocabulary, rows=rows, seed=given.seed)
+            model, moved = transplant(foundation, old, new, rows=rows, seed=given.seed)
             started = time.perf_counter()
             if steps:
-                learn(model, vocabulary, documents, steps, given)
+                learn(model, new, documents, steps, given)
             seconds = time.perf_counter() - started
             counts = (moved.kept, moved.composed, moved.drawn)
-            add(rows, counts, steps, judge(model, vocabulary, held_out), seconds)
-            console.print(f"{rows}, {steps} steps: done in {seconds:.0f} s")
-    console.print(table)
+            judged.append(Judged(rows, counts, steps, judge(model, new, held_out), seconds))
+            progress(f"{rows}, {steps} steps: done in {seconds:.0f} s")
     if given.csv is not None:
         with given.csv.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerows(written)
+            writer = csv.writer(stream)
+            writer.writerow(("rows", "kept", "composed", "drawn", "steps", *LANGUAGES, "seconds"))
+            writer.writerows((one.name, *counted(one), one.steps, *one.bits, one.seconds) for one in judged)
+    show(judged, data=Data.REAL if is_real(given.data) else Data.MADE_UP, quick=given.quick)
+
+
+def show(judged: Sequence[Judged], *, data: Data, quick: bool) -> None:
+    columns = ("rows", "kept", "composed", "drawn", "steps", *(f"bits per byte, {one}" for one in LANGUAGES), "s")
+    rows = (
+        (one.name, *counted(one), one.steps, *(f"{figure:.3f}" for figure in one.bits), f"{one.seconds:.0f}")
+        for one in judged
+    )
+    print(markdown(columns, rows))
+    found: dict[str, dict[str, list[float]]] = {}
+    for one in judged:
+        found.setdefault(one.name, {})[str(one.steps)] = [round(figure, 4) for figure in one.bits]
+    last_line({"languages": LANGUAGES, "bits_per_byte": found}, data=data, quick=quick)
+
+
+def counted(one: Judged) -> tuple[int | str, ...]:
+    return one.counts or ("", "", "")
 
 
 def judge(model: MaskedLM, tokenizer: PreTrainedTokenizerFast, held_out: dict[str, list[str]]) -> list[float]:
@@ -79,7 +105,7 @@ def learn(
     steps: int,
     given: argparse.Namespace,
 ) -> None:
-    def data(epoch: int) -> object:
+    def data(epoch: int) -> Iterator[packing.Rows]:
         rng = np.random.default_rng((given.seed, epoch))
         return packing.batches(documents, length=LENGTH, rows=given.rows, pad_id=tokenizer.pad_token_id, rng=rng)
 
@@ -89,9 +115,9 @@ def learn(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("foundation")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser = benchmark_form.parser(
+        __doc__, quick="0 and 5 steps of 8 rows, 20 documents", data="the text is made-up reports", foundation=True
+    )
     parser.add_argument("--size", type=int, default=8_000)
     parser.add_argument("--steps", type=int, nargs="+", default=[0, 50, 500])
     parser.add_argument("--rows", type=int, default=32, help="packed rows of 128 tokens in a step")
@@ -100,5 +126,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path)
     parsed = parser.parse_args()
+    if parsed.quick:
+        parsed.steps, parsed.rows, parsed.held_out = [0, 5], 8, 20
     torch.manual_seed(parsed.seed)
     main(parsed)

@@ -1,6 +1,6 @@
 """How vocabularies cut Korean, English and code-mixed text that none of them was made from.
 
-    .venv/bin/python benchmarks/vocabularies.py [--data ../shared/data] [--size 45000] [--csv FILE]
+    .venv/bin/python benchmarks/vocabularies.py [--data ../shared/data] [--size 45000] [--csv FILE] [--quick]
 
 Ours is trained here, once on real text alone and once with made-up reports beside it; a size that the text does not
 support is lowered to what it does. The others are read from their vocab.txt, cased or not as they were made. Held out
@@ -11,10 +11,11 @@ word mean nothing.
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+import benchmark_form
+from benchmark_form import Data, demand, last_line, markdown
 from shared_text import made_up, read, vocabulary
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -32,16 +33,20 @@ OTHERS = {
 }
 FIGURES = ("pieces per word", "unknown words", "bytes per piece")
 MADE_UP_TRAINED, MADE_UP_HELD_OUT = 2_000, 300
+QUICK = 5  # one document in so many
+
+Row = tuple[str, int, str, int, float, float, float]  # vocabulary, its size, text, its words, and FIGURES
 
 
-def main(data: Path, size: int, out: Path | None) -> None:
-    splits = read(data)
-    texts = [text for split in splits.values() for text in split.train]
+def main(given: argparse.Namespace) -> None:
+    demand(given.data)
+    splits = read(given.data)
+    texts = [text for split in splits.values() for text in split.train[:: QUICK if given.quick else 1]]
     reports = [text for seed in (1, 2) for text in made_up(MADE_UP_TRAINED, seed=seed)]
     vocabularies = {
-        "Nightread": vocabulary(texts, size),
-        "Nightread, with made-up reports": vocabulary(texts + reports, size),
-        **{name: published(data / "vocab" / file, cased=cased) for name, (file, cased) in OTHERS.items()},
+        "Nightread": vocabulary(texts, given.size),
+        "Nightread, with made-up reports": vocabulary(texts + reports, given.size),
+        **{name: published(given.data / "vocab" / file, cased=cased) for name, (file, cased) in OTHERS.items()},
     }
     held_out = {name: split.held_out for name, split in splits.items()}
     held_out["code-mixed reports (made up)"] = made_up(MADE_UP_HELD_OUT, seed=9)
@@ -51,12 +56,12 @@ def main(data: Path, size: int, out: Path | None) -> None:
             found = fertility.measure(tokenizer, texts)
             figures = (found.pieces_per_word, found.unknown_rate, found.bytes_per_piece)
             rows.append((name, len(tokenizer), kind, found.words, *figures))
-    show(rows)
-    if out is not None:
-        with out.open("w", encoding="utf-8", newline="") as stream:
+    if given.csv is not None:
+        with given.csv.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(("vocabulary", "pieces", "text", "words", *FIGURES))
             writer.writerows(rows)
+    show(rows, quick=given.quick)
 
 
 def published(path: Path, *, cased: bool) -> PreTrainedTokenizerFast:
@@ -69,21 +74,25 @@ def published(path: Path, *, cased: bool) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token=unknown)
 
 
-def show(rows: list[tuple[str, int, str, int, float, float, float]]) -> None:
-    table = Table("text", "words", "vocabulary", "size", *FIGURES)
-    for kind in dict.fromkeys(row[2] for row in rows):
-        for name, size, text, words, pieces, unknown, text_bytes in rows:
-            if text == kind:
-                figures = (f"{pieces:.2f}", f"{unknown:.2%}", f"{text_bytes:.2f}")
-                table.add_row(kind, f"{words:,}", name, f"{size:,}", *figures)
-        table.add_section()
-    Console(width=140).print(table)
+def show(rows: Sequence[Row], *, quick: bool) -> None:
+    kinds = list(dict.fromkeys(row[2] for row in rows))
+    shown = [
+        (name, f"{size:,}", text, f"{words:,}", f"{pieces:.2f}", f"{unknown:.2%}", f"{text_bytes:.2f}")
+        for name, size, text, words, pieces, unknown, text_bytes in sorted(rows, key=lambda row: kinds.index(row[2]))
+    ]
+    print(markdown(("vocabulary", "size", "text", "words", *FIGURES), shown))
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, _, text, _, *figures in rows:
+        found.setdefault(name, {})[text] = dict(zip(FIGURES, (round(one, 4) for one in figures), strict=True))
+    sizes = {row[0]: row[1] for row in rows}
+    last_line({"sizes": sizes, "vocabularies": found}, data=Data.BOTH, quick=quick)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser = benchmark_form.parser(__doc__, quick="8,000 pieces from a fifth of the text", data="there is no benchmark")
     parser.add_argument("--size", type=int, default=45_000)
     parser.add_argument("--csv", type=Path)
-    given = parser.parse_args()
-    main(given.data, given.size, given.csv)
+    parsed = parser.parse_args()
+    if parsed.quick:
+        parsed.size = 8_000
+    main(parsed)

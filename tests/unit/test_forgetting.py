@@ -76,7 +76,6 @@ def test_every_cell_comes_after_what_it_needs_and_the_default_is_among_them(scal
 
 
 def test_without_real_data_there_are_four_periods_all_the_same() -> None:
-    assert not forgetting_stream.is_real(NOWHERE)
     stages = forgetting_stream.stream(NOWHERE, Sizes(real=0, made_up=30, annotated=5, judged=20))
     assert [stage.name for stage in stages] == list(forgetting_stream.NAMES)
     assert len(stages[0].texts) > 1_000
@@ -112,12 +111,11 @@ def test_a_report_from_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             (tmp_path / "cells" / f"{arm}-{seed}.json").write_text(json.dumps({"stages": stages, "f1": {}}))
     cost = {"seconds_per_new_token": {NAIVE: 1.0, forgetting.DEFAULT: 1.4}}
     (tmp_path / "cells" / "cost.json").write_text(json.dumps(cost))
-    figures = forgetting.report(Bench(forgetting.SCALES["quick"], tmp_path, NOWHERE), (0, 1), is_real=False)
+    figures = forgetting.report(Bench(forgetting.SCALES["quick"], tmp_path, NOWHERE), (0, 1))
     assert figures["forgetting_vs_naive"] == 0.0  # worse in two periods, better by more in the third
     assert figures["floored_vs_naive"] == pytest.approx(0.2 / 2.1, abs=1e-4)
     assert figures["naive_forgetting"] == pytest.approx(1.6 / 3, abs=1e-4)
     assert figures["cost_vs_naive"] == pytest.approx(1.4)
-    assert figures["data"] == "made up"
     assert "| default | -0.100 | 0.000" in capsys.readouterr().out
     assert (tmp_path / "forgetting.png").stat().st_size > 10_000
     assert len((tmp_path / "forgetting.csv").read_text().splitlines()) == 1 + 2 * 2 * (16 + 3)
