@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import classifier_files, devices
+from models import classifier_files, devices, packed_linear
 from models.classifier_files import ClassifierFiles
 from models.errors import ArtifactError, ModelError, ReadingError
 from models.explaining import Explainer, Explains, Explanation
@@ -78,6 +78,8 @@ class Classifier:
             files.model.to(chosen)
             if chosen.type == "cuda" and devices.is_bf16_fast(chosen):
                 files.model.encoder.bfloat16()
+            if chosen.type == "cpu":
+                packed_linear.pack(files.model.encoder)
         classifier = cls(files, chosen)
         try:
             # Broken weights are the artifact's fault and show here, not with some report later.

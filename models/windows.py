@@ -1,8 +1,10 @@
 """A report as the encoder reads it: sentence by sentence, an over-long sentence in overlapping windows."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -12,6 +14,8 @@ from models.sentences import Span, split
 
 # Tokens that two windows of one over-long sentence share, so that no phrase is seen only in halves.
 OVERLAP = 32
+# About 60 MB when full. Where the logits are known too, tokenizing is most of the work.
+_SENTENCES_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Reader:
         self._tokenizer.enable_truncation(longest, stride=min(OVERLAP, longest // 4))
         # "[SEP]" typed into a report is text, not the end of a sentence.
         self._tokenizer.encode_special_tokens = True
+        self._known: LRUCache[str, list[_Part]] = LRUCache(_SENTENCES_KEPT)
 
     def read(self, text: str) -> Document:
         """`text` as a document; an empty one is read as one empty sentence.
@@ -62,20 +67,35 @@ class Reader:
         Raises ReadingError if the text cannot be tokenized, as with half of a surrogate pair.
         """
         sentences = split(text) or [Span(0, 0)]
+        texts = [text[start:end] for start, end in sentences]
+        # The cache may forget within a huge report what the report still needs, so the report keeps its own.
+        parts = {one: self._known.get(one, []) for one in texts}
+        unknown = [one for one, found in parts.items() if not found]
         try:
-            encodings = self._tokenizer.encode_batch([text[start:end] for start, end in sentences])
+            encodings = self._tokenizer.encode_batch(unknown)
         except Exception as error:  # noqa: BLE001 - whatever the tokenizer chokes on; its message may quote the text
             raise ReadingError(f"the tokenizer cannot read it ({type(error).__name__})") from None
+        for one, encoding in zip(unknown, encodings, strict=True):
+            parts[one] = [_part(part) for part in (encoding, *encoding.overflowing)]
+            if not encoding.overflowing:  # an over-long sentence is large, and hardly comes again
+                self._known[one] = parts[one]
         windows = [
-            _window(part, index, sentences[index].start)
-            for index, encoding in enumerate(encodings)
-            for part in (encoding, *encoding.overflowing)
+            Window(part.key, index, part.spans + sentences[index].start)
+            for index, one in enumerate(texts)
+            for part in parts[one]
         ]
         return Document(text, sentences, windows)
 
 
-def _window(encoding: Encoding, sentence: int, start: int) -> Window:
+class _Part(NamedTuple):
+    """A window of a sentence, wherever that stands."""
+
+    key: bytes
+    spans: NDArray[np.int64]  # in the sentence
+
+
+def _part(encoding: Encoding) -> _Part:
     special = np.asarray(encoding.special_tokens_mask, dtype=bool)
-    spans = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) + start
-    spans[special] = start
-    return Window(to_key(encoding.ids), sentence, spans)
+    spans = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    spans[special] = 0
+    return _Part(to_key(encoding.ids), spans)

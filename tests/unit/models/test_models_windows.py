@@ -2,6 +2,7 @@
 
 import itertools
 
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from models.windows import OVERLAP, Reader
@@ -40,3 +41,27 @@ def test_the_callers_tokenizer_is_left_as_it_was(tokenizer: PreTrainedTokenizerF
     before = tokenizer.backend_tokenizer.to_str()
     Reader(tokenizer, 16).read("The heart is normal. " * 10)
     assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_a_sentence_that_comes_again_reads_the_same_where_it_stands_then(tokenizer: PreTrainedTokenizerFast) -> None:
+    again, fresh = Reader(tokenizer, 16), Reader(tokenizer, 16)
+    again.read("The heart is normal. " + "Heart " * 40)
+    text = "림프절 종대 없음. The heart is normal. The heart is normal. " + "Heart " * 40
+    for ours, theirs in zip(again.read(text).windows, fresh.read(text).windows, strict=True):
+        assert (ours.key, ours.sentence, ours.spans.tolist()) == (theirs.key, theirs.sentence, theirs.spans.tolist())
+
+
+def test_a_sentence_is_tokenized_once(tokenizer: PreTrainedTokenizerFast) -> None:
+    reader = Reader(tokenizer, 16)
+    tokenized: list[str] = []
+    encode_batch = reader._tokenizer.encode_batch
+
+    class Counting:
+        def encode_batch(self, texts: list[str]) -> list[Encoding]:
+            tokenized.extend(texts)
+            return encode_batch(texts)
+
+    reader._tokenizer = Counting()  # type: ignore[assignment]
+    for _ in range(2):
+        reader.read("The heart is normal. The heart is normal. 림프절 종대 없음.")
+    assert sorted(tokenized) == ["The heart is normal. ", "림프절 종대 없음."]
