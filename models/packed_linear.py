@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 _OPERATORS = ("_reorder_linear_weight", "_linear_pointwise")
 
 
