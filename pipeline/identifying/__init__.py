@@ -79,4 +79,4 @@ def kinds_in_record(
         if value is not None:
             seen = Seen.of(value)
             found |= {kind for kind, found_in in detectors if found_in(seen)}
-    return tuple(kind for kind in Identifier if kind in found)
+    return tuple(kind for kind in Identifier if kind in found) if found else ()

@@ -13,7 +13,7 @@ A hospital's name, a district alone ("강남구에서 전원") and a ward (3동 
 import re
 
 from pipeline.identifying.places import PROVINCES, is_place
-from pipeline.identifying.seen import Seen, Sought, either, hangul, shape_like, shapes, small_like, words
+from pipeline.identifying.seen import Seen, Sought, either, every, hangul, shape_like, shapes, small_like, words
 
 # --- Korean
 
@@ -85,7 +85,7 @@ _STREET = Sought(
         r"|(?:St|Ave|AVE|Blvd|BLVD|Rd|RD|Ln|Dr|Drive|DRIVE|Ct|Court|COURT|Pl|Place|PLACE|Way|WAY|Circle|Square|Parkway"
         r"|Pkwy|Highway|Hwy|Crescent|Close)(?:\.,|\.?(?:, ?| #| (?=Apt|Unit|Suite))[A-Z0-9]))"
     ),
-    shape_like("0A?,? A"),
+    shape_like(r"0A?,? (?:A\.? )?A[Aa'’.]{1,20} A"),
 )
 _PO_BOX = Sought(re.compile(r"(?<![A-Za-z])P\.? ?O\.? ?Box ?#? ?[0-9]{1,6}", re.IGNORECASE), words("box"))
 _STATE_AND_POSTCODE = Sought(
@@ -117,7 +117,7 @@ _ENGLISH_LABELLED = Sought(
         r"[0-9]{1,5}[A-Z]?,? (?:[A-Za-z][A-Za-z'’.-]{0,20} ){0,4}[A-Za-z][A-Za-z'’.-]{1,20},"
         r"|(?i:resid(?:es|ing)|liv(?:es|ing)) at [0-9]{1,5}[A-Z]?,? [A-Z][A-Za-z'’-]{1,20} [A-Z][A-Za-z'’-]{1,20})"
     ),
-    either(words("address", "residence"), small_like(" at [0-9]")),
+    either(words("address", "residence"), every(words("es at ", "ing at "), small_like(" at [0-9]"))),
 )
 
 

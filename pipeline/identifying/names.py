@@ -111,7 +111,7 @@ _OPEN_LABEL = Sought(
         r"(?:성 ?명|성함|이 ?름|(?<![A-Za-z]{2}[ _-])name)" + _ASIDE + _SEPARATOR,
         re.IGNORECASE,
     ),
-    words("name", "성명", "성 명", "성함", "이름", "이 름"),
+    _LABEL_WORDS,
 )
 _LINE = r"(?:^|(?<=[■□●○▶※•,;/|\])]) ?|(?<=[.:] ))"
 _WHOSE = rf"(?:(?i:{_PERSON})|{_LINE}(?:성 ?명|성함|이 ?름))"
@@ -229,6 +229,19 @@ _TITLED = Sought(
 
 
 def found_in(seen: Seen) -> bool:
+    return (
+        (_LABEL_WORDS(seen) and _labelled(seen))
+        or _TITLED.is_in(seen)
+        or any(
+            match["latin"] is None or not _NO_NAME_WORD.search(match["latin"])
+            for sought in (_BARE, _LATIN_PERSONAL, _LATIN_WITH_SEX_AND_AGE)
+            for match in sought.all_in(seen)
+        )
+        or _PERSONAL.is_in(seen)
+    )
+
+
+def _labelled(seen: Seen) -> bool:
     text = seen.text
     return (
         any(_is_name(text, match.end(), _ANY) for match in _PERSON_LABEL.all_in(seen))
@@ -237,13 +250,6 @@ def found_in(seen: Seen) -> bool:
             _is_name(text, match.start("name"), _FULL) and not _NO_NAME_WORD.search(match["name"])
             for match in _UNSEPARATED.all_in(seen)
         )
-        or _TITLED.is_in(seen)
-        or any(
-            match["latin"] is None or not _NO_NAME_WORD.search(match["latin"])
-            for sought in (_BARE, _LATIN_PERSONAL, _LATIN_WITH_SEX_AND_AGE)
-            for match in sought.all_in(seen)
-        )
-        or _PERSONAL.is_in(seen)
         or any(_is_name(text, match.start("name"), _FULL) for match in _NEXT_LINE.all_in(seen))
     )
 

@@ -9,7 +9,7 @@ pagers, being shorter, do not. A department's own number counts: whose it is can
 import re
 
 from pipeline.identifying import department_numbers
-from pipeline.identifying.seen import Seen, Sought, either, shape_like, shapes, small_like, words
+from pipeline.identifying.seen import Seen, Sought, behind, either, number, shape_like, shapes, words
 
 _ALONE = r"(?<![0-9A-Za-z])(?<![0-9][-./])"
 _END = r"(?![0-9A-Za-z]|[-./][0-9])"
@@ -34,19 +34,23 @@ _PHONE = Sought(
         r"|\+[1-9][0-9]{0,2}[-. ]\(?[0-9]{1,4}\)?[-. ][0-9]{2,4}(?:[-. ][0-9]{2,4}){1,3}"
         r")" + _END
     ),
-    shapes("0000", "+0"),
+    number,
     either(shapes("+0"), shape_like("000(?:(?:[-. /]| - )?|[- ]?00[- ]?00[- ]?)0000")),
 )
-_MOBILE_IN_ONE_RUN = Sought(re.compile(_ALONE + r"01(?:0[0-9]{8}|[16789][0-9]{7,8})" + _END), shapes("0000000000"))
+_MOBILE_IN_ONE_RUN = Sought(
+    re.compile(_ALONE + r"01(?:0[0-9]{8}|[16789][0-9]{7,8})" + _END), number, shapes("0000000000")
+)
 # 02 3410 2000 with blanks only is three measurements, unless somebody is called.
 _CALLED = Sought(
     re.compile(
         _ALONE + r"0(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70) [0-9]{3,4} [0-9]{4}(?:으로|로)? ?(?:전화|연락|통화|통보)"
     ),
+    number,
     words("전화", "연락", "통화", "통보"),
 )
 _DIGIT_BY_DIGIT = Sought(
     re.compile(r"(?<![0-9] )(?<![0-9])0 (?:1 0|2|[3-6] [1-5]) - (?:[0-9] ){3,4}- [0-9](?: [0-9]){3}(?! ?[0-9])"),
+    number,
     shapes("0 - 0 0 0 "),
 )
 _LABELLED = Sought(
@@ -59,11 +63,12 @@ _LABELLED = Sought(
         r"(?P<number>\+?[0-9(][0-9() .-]{5,18}[0-9])(?![0-9])",
         re.IGNORECASE,
     ),
-    either(shape_like(r"0[0() .-]{5,18}0"), shape_like(r"\([0() .-]{5,18}0")),
-    small_like(
-        r"(?:전화|연락처|폰|번호"
-        r"|(?<![a-z])(?:tel|telephone|phone|ph|mobile|cell|contact|h\.?p|fax|whatsapp)(?: ?(?:no|number|#))?)"
-        r"[ .:=()은는이]"
+    either(number, shape_like(r"\([0() .-]{5,18}0")),
+    # What stands between the label's word and the number are 26 characters at most.
+    behind(
+        r"[0-9(][0-9() .-]{6,}",
+        *(40, "전화", "연락처", "폰"),
+        *("tel", "ph", "mobile", "cell", "contact", "hp", "h.p", "fax", "whatsapp"),
     ),
 )
 # Behind a label without a colon "12 34 mm" may follow as well: there the number has to be grouped as one.
@@ -74,7 +79,7 @@ _GROUPED = re.compile(
 
 def separated_in(seen: Seen) -> bool:
     """Only in a form that begins as a phone number does, with its separators: for fields whose numbers have any."""
-    return any(match[0][0] in "+(0Oo" for match in _PHONE.all_in(seen))
+    return seen.number and any(match[0][0] in "+(0Oo" for match in _PHONE.all_in(seen))
 
 
 def found_in(seen: Seen) -> bool:

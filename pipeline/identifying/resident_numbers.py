@@ -15,7 +15,7 @@ from stdnum.exceptions import ValidationError
 from stdnum.kr import rrn
 
 from pipeline.identifying import department_numbers
-from pipeline.identifying.seen import Seen, Sought, shapes
+from pipeline.identifying.seen import Seen, Sought, number, shapes
 
 _DIGITS = shapes("000000", "0 0 0 0 0 0")
 _SEPARATED = Sought(
@@ -26,10 +26,13 @@ _SEPARATED = Sought(
         r"|[0-9](?: [0-9]){5} ?-? ?[1-8](?: [0-9]){6}"  # each digit in a box of its own
         r")(?! ?[0-9]|[-.][0-9])"
     ),
+    number,
     _DIGITS,
 )
 _RUN_OF_13 = Sought(
-    re.compile(r"(?<![0-9A-Za-z_./-])[0-9]{6}[._/]?[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])"), _DIGITS
+    re.compile(r"(?<![0-9A-Za-z_./-])[0-9]{6}[._/]?[1-8][0-9]{6}(?![0-9A-Za-z_/:#-]|\.[0-9A-Za-z])"),
+    number,
+    _DIGITS,
 )
 _LABELLED = Sought(
     re.compile(
@@ -37,6 +40,7 @@ _LABELLED = Sought(
         r"(?P<number>[0-9]{6}[ ._/-]{0,3}[1-8][0-9]{6})(?![0-9])",
         re.IGNORECASE,
     ),
+    number,
     _DIGITS,
 )
 _NO_DIGIT = re.compile(r"[^0-9]")
@@ -63,6 +67,8 @@ def has_separated_foreigner(seen: Seen) -> bool:
 
 
 def _has(seen: Seen, sevenths: str) -> bool:
+    if not seen.number:  # as each of the patterns says itself, but once
+        return False
     if _has_separated(seen, sevenths):
         return True
     if any(_begins_with_birth(match["number"], sevenths) for match in _LABELLED.all_in(seen)):
@@ -74,7 +80,7 @@ def _has(seen: Seen, sevenths: str) -> bool:
 
 
 def _has_separated(seen: Seen, sevenths: str) -> bool:
-    return any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.all_in(seen))
+    return seen.number and any(_begins_with_birth(match[0], sevenths) for match in _SEPARATED.all_in(seen))
 
 
 def _begins_with_birth(found: str, sevenths: str) -> bool:

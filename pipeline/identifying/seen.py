@@ -14,6 +14,7 @@ from pipeline.identifying.plain import plain
 
 _HANGUL = re.compile("[가-힣]")
 _DIGITS, _CAPITALS, _SMALL = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
+_NUMBER = re.compile("0[0() ./-]{5,}0")
 _SHAPES = bytes.maketrans(_DIGITS + _CAPITALS + _SMALL, b"0" * 10 + b"A" * 26 + b"a" * 26)
 
 
@@ -22,24 +23,27 @@ class Seen:
     """A text in its plain form, the same in small letters, and its shape: "CT 71260" is "AA 00000".
 
     In `small` are small letters wherever a pattern that minds no case sees them. Offsets are those of `text` in
-    `shape` alone.
+    `shape` alone. `number`: seven characters or more of digits and what stands between them are in it, as in every
+    phone and resident number, but in few of a report's measurements.
     """
 
     text: str
     small: str
     shape: str
     hangul: bool
+    number: bool
 
     @classmethod
     def of(cls, text: str) -> "Seen":
         seen = plain(text)
         # By way of bytes, where a table is a hundred times as fast as for a str.
         shape = seen.encode("utf-8", "surrogatepass").translate(_SHAPES).decode("utf-8", "surrogatepass")
+        number = _NUMBER.search(shape) is not None
         if seen.isascii():
-            return cls(seen, seen.lower(), shape, hangul=False)
+            return cls(seen, seen.lower(), shape, hangul=False, number=number)
         # These match an "i" as well where case does not count.
         small = seen.replace("İ", "i").replace("ı", "i").lower()
-        return cls(seen, small, shape, hangul=_HANGUL.search(seen) is not None)
+        return cls(seen, small, shape, hangul=_HANGUL.search(seen) is not None, number=number)
 
 
 Condition = Callable[[Seen], bool]
@@ -102,6 +106,22 @@ def shape_like(pattern: str) -> Condition:
 
 def hangul(seen: Seen) -> bool:
     return seen.hangul
+
+
+def number(seen: Seen) -> bool:
+    return seen.number
+
+
+def behind(pattern: str, within: int, *wanted: str) -> Condition:
+    """Its small letters match this somewhere, and have one of these words in the `within` characters before it."""
+    found = re.compile(pattern).finditer
+    return lambda seen: any(
+        _any_in(seen.small[max(match.start() - within, 0) : match.start()], wanted) for match in found(seen.small)
+    )
+
+
+def every(*conditions: Condition) -> Condition:
+    return lambda seen: all(condition(seen) for condition in conditions)
 
 
 def either(*conditions: Condition) -> Condition:
