@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models import artifacts
-from models.errors import ArtifactError
+from models.errors import ArtifactError, first_line
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _NAME = re.compile(r"step-(\d{9})")
@@ -58,7 +58,7 @@ def write(folder: Path, model: nn.Module, optimizer: Optimizer, place: Place, ma
             state = {"place": asdict(place), "made_from": made_from}
             (part / _STATE).write_text(json.dumps(state, indent=2, ensure_ascii=False), encoding="utf-8")
     except (OSError, SafetensorError, artifacts.NoRoomError) as error:
-        last, reason = newest(folder), _first_line(error.__cause__ or error)
+        last, reason = newest(folder), first_line(error.__cause__ or error)
         raise CheckpointError(
             f"the checkpoint of step {place.step} could not be written to {str(folder)!r} ({reason}); "
             + (f"{last.name} is whole: " if last else "there is none yet: ")
@@ -147,7 +147,3 @@ def _restore(optimizer: Optimizer, flat: Mapping[str, Tensor]) -> None:
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -19,3 +19,8 @@ class DeviceError(ModelError):
 
 class ReadingError(ModelError):
     """The model cannot read this text, and will not be able to when asked again."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, short enough to stand in a message of ours; its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

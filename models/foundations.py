@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from models.errors import FoundationError
+from models.errors import FoundationError, first_line
 
 # Sentences of reports are far shorter, so that is what a classifier learns on; in a longer window one phrase drowns
 # in the mean of all tokens.
@@ -39,14 +39,14 @@ def load_encoder(source: str | Path) -> PreTrainedModel:
             )
     except (OSError, ValueError, KeyError) as error:
         raise FoundationError(
-            f"foundation {str(source)!r} cannot be loaded ({_first_line(error)}); give a folder with config.json and "
+            f"foundation {str(source)!r} cannot be loaded ({first_line(error)}); give a folder with config.json and "
             "model.safetensors (a pytorch_model.bin must be converted first), or a hub id this machine can reach"
         ) from None
     except RuntimeError:  # what transformers raises when a tensor has another shape
-        raise _misfit(source) from None
+        raise misfit(source) from None
     # A masked-LM checkpoint has no pooler; we do not use one.
     if any("pooler" not in key for key in loading["missing_keys"]):
-        raise _misfit(source)
+        raise misfit(source)
     assert isinstance(encoder, PreTrainedModel)
     if not _sees_both_ways(encoder):
         raise FoundationError(
@@ -74,7 +74,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
                 )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FoundationError(
-            f"foundation {str(source)!r} has no tokenizer that can be loaded ({_first_line(error)}); "
+            f"foundation {str(source)!r} has no tokenizer that can be loaded ({first_line(error)}); "
             "put its tokenizer.json, or its vocab.txt and tokenizer_config.json, beside the weights"
         ) from None
     if not getattr(found, "is_fast", False):
@@ -141,7 +141,8 @@ def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast) -> 
         )
 
 
-def _misfit(source: str | Path) -> FoundationError:
+def misfit(source: str | Path) -> FoundationError:
+    """What to raise where weights and config.json do not belong together."""
     return FoundationError(
         f"foundation {str(source)!r}: its weights do not fit its config.json; take both from the same model"
     )
@@ -181,13 +182,9 @@ def _refuse_unreachable(source: str | Path) -> None:
         return  # the hub answers, or is not to be asked: what it says of this id is told where it is loaded
     except Exception as error:  # noqa: BLE001 - the hub's client has changed its network library, and its errors, before
         raise FoundationError(
-            f"foundation {text!r} is no folder, and the hub cannot be reached ({_first_line(error)}); give the folder "
+            f"foundation {text!r} is no folder, and the hub cannot be reached ({first_line(error)}); give the folder "
             "of a foundation model"
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from transformers import (
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from models import artifacts
-from models.errors import FoundationError
-from models.foundations import load_tokenizer, quietly, save_tokenizer
+from models.errors import FoundationError, first_line
+from models.foundations import load_tokenizer, misfit, quietly, save_tokenizer
 
 _WEIGHTS = "model.safetensors"
 _HEAD = "cls.predictions."
@@ -95,15 +95,15 @@ def load(source: str | Path, *, seed: int = 0) -> tuple[MaskedLM, PreTrainedToke
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise FoundationError(
-            f"foundation {str(source)!r} cannot be loaded ({_first_line(error)}); give a folder with config.json and "
+            f"foundation {str(source)!r} cannot be loaded ({first_line(error)}); give a folder with config.json and "
             "model.safetensors (a pytorch_model.bin must be converted first), or a hub id this machine can reach"
         ) from None
     except RuntimeError:  # what transformers raises when a tensor has another shape
-        raise _misfit(source) from None
+        raise misfit(source) from None
     missing = set(loading["missing_keys"])
     lacks_head = any(key.startswith(f"{_HEAD}transform") for key in missing)
     if any(not key.startswith(_HEAD) for key in missing):
-        raise _misfit(source)
+        raise misfit(source)
     _check_tokenizer(source, tokenizer, rows=whole.config.vocab_size)
     head = whole.cls.predictions
     bias = nn.Parameter(torch.zeros(whole.config.vocab_size)) if lacks_head else head.bias
@@ -139,7 +139,7 @@ def _refuse_other_models(source: str | Path) -> None:
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise FoundationError(
-            f"foundation {str(source)!r} has no config.json that can be read ({_first_line(error)}); "
+            f"foundation {str(source)!r} has no config.json that can be read ({first_line(error)}); "
             "take the folder as the model was published"
         ) from None
     if config.model_type != "bert":
@@ -168,13 +168,3 @@ def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast, *, 
             f"the tokenizer of foundation {str(source)!r} puts small letters, and its vocabulary has capitals; "
             "set do_lower_case to false in its tokenizer_config.json"
         )
-
-
-def _misfit(source: str | Path) -> FoundationError:
-    return FoundationError(
-        f"foundation {str(source)!r}: its weights do not fit its config.json; take both from the same model"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -79,7 +79,7 @@ def evaluate(
     return Evaluation(
         reports=reports,
         macro_f1=float(np.nanmean(f1)),
-        macro_f1_interval=_interval(np.nanmean(resampled[scored], axis=1)),
+        macro_f1_interval=interval_of(np.nanmean(resampled[scored], axis=1)),
         labels=tuple(
             LabelScore(
                 positives=int(positives[:, label].sum()),
@@ -87,7 +87,7 @@ def evaluate(
                 precision=_ratio(hits[:, label].sum(), predicted[:, label].sum()),
                 recall=_ratio(hits[:, label].sum(), positives[:, label].sum()),
                 f1=None if np.isnan(f1[label]) else float(f1[label]),
-                f1_interval=None if np.isnan(f1[label]) else _interval(resampled[:, label]),
+                f1_interval=None if np.isnan(f1[label]) else interval_of(resampled[:, label]),
             )
             for label in range(actual.shape[1])
         ),
@@ -103,6 +103,7 @@ def _ratio(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
+def interval_of(values: NDArray[np.float64]) -> Interval:
+    """The interval of a score from its values in the resamples; those that have none (NaN) do not count."""
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return Interval(float(low), float(high))

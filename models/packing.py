@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from models.errors import ModelError
+from models.vocabulary import bare
 
 PADDING = -1  # the segment of places in a row that hold nothing
 # Documents packed together: enough for rows without gaps, few enough that packing never waits for the whole corpus.
@@ -62,10 +62,7 @@ def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, *, length
     """
     if length < 3:
         raise ModelError(f"rows of {length} tokens have no room for text; take 32 or more")
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # a copy: truncation is state
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True
+    backend = bare(tokenizer)
     start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
     continues = continuing(tokenizer)
     parts: list[NDArray[np.int32]] = []

@@ -11,7 +11,7 @@ from typing import TextIO
 from safetensors import SafetensorError
 
 from models import artifacts, checkpoints
-from models.errors import ArtifactError, ModelError
+from models.errors import ArtifactError, ModelError, first_line
 
 LOG, MODEL, CHECKPOINTS = "log.jsonl", "model", "checkpoints"
 _LOCK = "lock"
@@ -58,7 +58,7 @@ class RunFolder:
         try:
             sha256 = save(self.out / MODEL)
         except (OSError, SafetensorError, artifacts.NoRoomError) as error:
-            reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error.__cause__ or error)
             raise FolderUnusable(
                 f"the model could not be written to {str(self.out / MODEL)!r} ({reason}); make room and resume"
             ) from None

@@ -22,9 +22,10 @@ from models import artifacts, devices
 from models.batching import batches, pad
 from models.errors import FoundationError, ModelError
 from models.foundations import load_encoder, load_tokenizer
-from models.metrics import Interval
+from models.metrics import Interval, interval_of
 from models.optimizing import decayed, warmed_up_and_decayed
 from models.sentence_pairs import HIGHEST, Pair
+from models.vocabulary import bare
 
 # What any BERT can take; RoBERTa's 514 positions are 512 tokens.
 _LONGEST = 512
@@ -74,9 +75,9 @@ def correlation(given: ArrayLike, truth: ArrayLike, *, resamples: int = 1000, se
     return Correlation(
         pairs=len(ours),
         pearson=float(_pearson(ours, theirs)),
-        pearson_interval=_interval(_pearson(x, y)),
+        pearson_interval=interval_of(_pearson(x, y)),
         spearman=float(_pearson(rankdata(ours), rankdata(theirs))),
-        spearman_interval=_interval(_pearson(rankdata(x, axis=1), rankdata(y, axis=1))),
+        spearman_interval=interval_of(_pearson(rankdata(x, axis=1), rankdata(y, axis=1))),
     )
 
 
@@ -209,8 +210,7 @@ def _loaded(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFas
 
 def _backend(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """A copy of the tokenizer that cuts at what the encoder can take; what is cut comes as overflowing windows."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
+    backend = bare(tokenizer)
     positions = getattr(encoder.config, "max_position_embeddings", _LONGEST)
     # RoBERTa and its kin count positions from after the padding index.
     table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
@@ -218,7 +218,6 @@ def _backend(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> To
     if padding is not None:
         positions -= padding + 1
     backend.enable_truncation(int(min(_LONGEST, tokenizer.model_max_length, positions)))
-    backend.encode_special_tokens = True  # "[SEP]" typed into a sentence is text
     return backend
 
 
@@ -228,8 +227,3 @@ def _pearson(x: Scores, y: Scores) -> Scores:
     with np.errstate(invalid="ignore", divide="ignore"):
         r: Scores = (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
     return r
-
-
-def _interval(values: Scores) -> Interval:
-    low, high = np.nanpercentile(values, (2.5, 97.5))
-    return Interval(float(low), float(high))

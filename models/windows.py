@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from models.errors import ReadingError
 from models.sentences import Span, split
+from models.vocabulary import bare
 
 # Tokens that two windows of one over-long sentence share, so that no phrase is seen only in halves.
 OVERLAP = 32
@@ -54,11 +55,8 @@ class Reader:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, longest: int) -> None:
         # A copy: truncation is state, and the caller's tokenizer is not ours to change.
-        self._tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._tokenizer.no_padding()
+        self._tokenizer = bare(tokenizer)
         self._tokenizer.enable_truncation(longest, stride=min(OVERLAP, longest // 4))
-        # "[SEP]" typed into a report is text, not the end of a sentence.
-        self._tokenizer.encode_special_tokens = True
         self._known: LRUCache[str, list[_Part]] = LRUCache(_SENTENCES_KEPT)
 
     def read(self, text: str) -> Document:

@@ -86,7 +86,7 @@ def engine(url: str, role: Role | None = None) -> Engine:
 
 
 class Sessions:
-    """Transactions on one engine; the only place where database errors are translated."""
+    """Transactions on one engine, their database errors `translated`."""
 
     def __init__(self, bound: Engine) -> None:
         self.engine = bound

@@ -151,7 +151,7 @@ def retry(session: Session, job_ids: Sequence[int], *, by: str, rules: LabelRule
                 job.waits, job.not_before, job.finished_at = 0, func.now(), None
                 session.flush()
             ready.append(job.id)
-            session.execute(select(func.pg_notify(jobs.CHANNEL, job.kind)))
+            jobs.notify(session, job.kind)
         except IntegrityError:  # the same work is never open twice
             same = select(Job.id).where(Job.key == job.key, Job.state.in_([JobState.READY, JobState.RUNNING]))
             overtaken[job.id] = session.scalar(same)

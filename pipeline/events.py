@@ -169,7 +169,7 @@ def publish(session: Session, fact: Fact, *, rules: labelling.LabelRules) -> Non
     causes = CAUSES.get(fact.kind)
     if causes is JobKind.REFRESH:
         jobs.enqueue(session, JobKind.REFRESH, key=JobKind.REFRESH, max_attempts=rules.attempts)
-    elif isinstance(fact, ReportsReceived):
+    elif causes is JobKind.LABEL and isinstance(fact, ReportsReceived):
         labelling.enqueue(session, fact.report_ids, rules=rules)
     elif causes is JobKind.LABEL:
         labelling.reconcile(session, rules=rules)

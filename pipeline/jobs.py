@@ -115,7 +115,7 @@ def enqueue(
         .on_conflict_do_nothing(index_elements=["key"], index_where=text("state IN ('ready', 'running')"))
         .returning(Job.id)
     )
-    session.execute(select(func.pg_notify(CHANNEL, kind)))
+    notify(session, kind)
     return job_id
 
 
@@ -137,7 +137,7 @@ def enqueue_labels(session: Session, parts: Mapping[str, Sequence[int]], *, max_
         insert(Job).on_conflict_do_nothing(index_elements=["key"], index_where=text("state IN ('ready', 'running')")),
         rows,
     )
-    session.execute(select(func.pg_notify(CHANNEL, JobKind.LABEL)))
+    notify(session, JobKind.LABEL)
 
 
 def claim(session: Session, kind: JobKind, *, worker: str, terms: Terms) -> Claim | None:
@@ -273,10 +273,10 @@ def fail(session: Session, held: Claim, reason: str, *, cause: FailureCause = Fa
     parts = halves(held.report_ids)
     if not spent(attempts=held.attempts, max_attempts=held.max_attempts, reports=len(held.report_ids), cause=cause):
         _write(session, held, state=JobState.READY, lease_until=None, error=reason)
-        session.execute(select(func.pg_notify(CHANNEL, held.kind)))
+        notify(session, held.kind)
     elif not parts and _its_model_was_replaced(session, held):
         _write(session, held, state=JobState.READY, lease_until=None, attempts=0, error=reason)
-        session.execute(select(func.pg_notify(CHANNEL, held.kind)))
+        notify(session, held.kind)
     elif not parts:
         _write(session, held, state=JobState.DEAD, lease_until=None, finished_at=func.now(), error=reason)
     else:
@@ -349,6 +349,11 @@ def wake(session: Session, kind: JobKind) -> None:
         .where(Job.id.in_(waiting.with_for_update(skip_locked=True)))
         .values(not_before=func.now(), waits=0)
     )
+    notify(session, kind)
+
+
+def notify(session: Session, kind: str) -> None:
+    """Wake the scheduler when the caller commits: there is work of this kind."""
     session.execute(select(func.pg_notify(CHANNEL, kind)))
 
 

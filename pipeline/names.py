@@ -1,4 +1,4 @@
-"""Names that cross processes, once each: job kinds, events, tasks, queues, roles."""
+"""Names that cross processes, once each: kinds of jobs, feeds and events, tasks, queues, roles, signals, metrics."""
 
 from enum import StrEnum
 
@@ -91,3 +91,12 @@ class Metric(StrEnum):
     PEARSON = "pearson"
     BITS_PER_BYTE = "bits-per-byte"
     CHURN = "churn"
+
+
+# Which message wakes whom, for who sends it and who takes it; a kind of job without a line here would never run.
+ROUTES: dict[JobKind, tuple[Task, Queue]] = {
+    JobKind.PULL: (Task.PULL, Queue.INTAKE),
+    JobKind.LABEL: (Task.LABEL, Queue.LABEL),
+    JobKind.DRIFT: (Task.DRIFT, Queue.TRAINING),
+    JobKind.REFRESH: (Task.REFRESH, Queue.TRAINING),
+}

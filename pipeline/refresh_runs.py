@@ -95,11 +95,6 @@ def current(session: Session, *, lock: bool = False) -> RefreshRun | None:
     return session.scalar(found.with_for_update() if lock else found)
 
 
-def newest(session: Session) -> RefreshRun | None:
-    """The open refresh, or else the one before it."""
-    return session.scalar(select(RefreshRun).order_by(RefreshRun.id.desc()).limit(1))
-
-
 def last_finished_at(session: Session) -> datetime | None:
     """When a refresh last came to its end. One that was cancelled counts: whoever did so meant it to stay away."""
     return session.scalar(select(func.max(RefreshRun.finished_at)))

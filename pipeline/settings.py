@@ -267,7 +267,7 @@ class Settings(BaseSettings):
     timezone: Zone = Field(default="UTC", description="The hospital's time zone (IANA name) for schedules.")
     feeds: dict[Annotated[str, Field(pattern=FEED_NAME)], FeedSettings] = Field(default_factory=dict)
     label_job_size: int = Field(default=64, ge=1, le=1024, description="Reports per label job.")
-    label_workers: int = Field(default=1, ge=1, description="Label processes of `up`: one per GPU.")
+    label_workers: int = Field(default=1, ge=1, description="Label processes of a machine: one per GPU.")
     pull_chunk: int = Field(default=500, ge=1, description="Records stored per transaction.")
     max_report_bytes: int = Field(default=1_000_000, ge=1, description="Longer texts are quarantined.")
     lease_seconds: float = Field(default=120, gt=0, description="A silent worker loses its job after this.")

@@ -13,17 +13,10 @@ from kombu.exceptions import OperationalError
 
 from pipeline import jobs, names
 from pipeline.database import DatabaseUnavailable, Sessions, translated
-from pipeline.names import JobKind, Task
+from pipeline.names import ROUTES, JobKind
 
 log = logging.getLogger(__name__)
 
-# Which message wakes whom. The worker has the same routes; a job kind without a line here would never run.
-ROUTES: dict[JobKind, tuple[Task, names.Queue]] = {
-    JobKind.PULL: (Task.PULL, names.Queue.INTAKE),
-    JobKind.LABEL: (Task.LABEL, names.Queue.LABEL),
-    JobKind.DRIFT: (Task.DRIFT, names.Queue.TRAINING),
-    JobKind.REFRESH: (Task.REFRESH, names.Queue.TRAINING),
-}
 # More waiting messages than this wake nobody sooner: a worker that finds work passes its message on.
 MOST_WAITING = 8
 

@@ -30,12 +30,7 @@ def configure(sender: Any, **_: object) -> None:
         task_store_errors_even_if_ignored=False,
         task_queues=QUEUES,
         task_create_missing_queues=False,
-        task_routes={
-            names.Task.PULL: {"queue": names.Queue.INTAKE},
-            names.Task.LABEL: {"queue": names.Queue.LABEL},
-            names.Task.DRIFT: {"queue": names.Queue.TRAINING},
-            names.Task.REFRESH: {"queue": names.Queue.TRAINING},
-        },
+        task_routes={task: {"queue": queue} for task, queue in names.ROUTES.values()},
         # One message in hand: a claimed job is the reservation, a prefetched message would only idle.
         worker_prefetch_multiplier=1,
         # Early ack: a lost message costs one poll of the scheduler, and leases are the one path of recovery.

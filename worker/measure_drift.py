@@ -35,7 +35,6 @@ class _Asked:
     """What is to be measured: the serving model, its language model if it has one, and where its knowledge ends."""
 
     model: ServingModel
-    label_set_id: int
     language_model: str | None
     language_model_sha256: str | None
     knows: Horizon
@@ -90,7 +89,7 @@ def _asked(session: Session) -> _Asked | None:
     version = session.get_one(ModelVersion, version_id)
     model = labelling.described(session, version)
     knows = drift.horizon(session, model)
-    return _Asked(model, version.label_set_id, version.language_model, version.language_model_sha256, knows)
+    return _Asked(model, version.language_model, version.language_model_sha256, knows)
 
 
 def _of_texts(

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import names
-from scheduler.dispatch import MOST_WAITING, ROUTES, missing_messages
+from pipeline.names import ROUTES
+from scheduler.dispatch import MOST_WAITING, missing_messages
 from worker.app import QUEUES, app
 
 COUNTS = st.integers(0, 10_000)
