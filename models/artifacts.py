@@ -112,6 +112,12 @@ def verify(folder: Path) -> str:
     return examined.sha256
 
 
+def require(folder: Path, sha256: str) -> None:
+    """Raises ArtifactError unless `folder` is whole and the artifact that `sha256` names."""
+    if verify(folder) != sha256:
+        raise ArtifactError(f"{folder.name!r} is not the one that was registered; restore it as it was written")
+
+
 def _manifest(folder: Path) -> dict[str, str]:
     """The sha256 by file name that `folder`'s manifest states."""
     try:

@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from models.batching import batches, pad
+from models.foundations import bare
 from models.masked_lm import MaskedLM
-from models.vocabulary import bare
 
 # Words in one go: with four pieces a word it stays within BERT's positions, in Korean under an English vocabulary too.
 _WINDOW = 64

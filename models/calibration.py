@@ -22,9 +22,11 @@ def thresholds(probabilities: ArrayLike, truth: ArrayLike) -> list[float]:
     Each label's threshold maximizes an F1 whose counts are smoothed in logit space and shrunk towards the
     counts of all labels together, these in turn towards 0.5 (empirical Bayes): with few positives a label
     gets the common threshold, with none at all 0.5, and its own only as its positives outweigh
-    `_COMMON_POSITIVES`. Raises ModelError if the shapes differ.
+    `_COMMON_POSITIVES`; without a report to go by each is 0.5. Raises ModelError if the shapes differ.
     """
     scores, actual = np.asarray(probabilities, dtype=float), np.asarray(truth).astype(bool)
+    if scores.ndim == 2 and not scores.size and not actual.size:
+        return [0.5] * scores.shape[1]
     if scores.ndim != 2 or scores.shape != actual.shape:
         raise ModelError(f"probabilities {scores.shape} and truth {actual.shape} do not fit together")
     grid = np.linspace(_logit(_LOWEST), _logit(_HIGHEST), 121)

@@ -1,6 +1,6 @@
 """Token weights for (sentence, label) pairs: batched, and each distinct pair explained once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from models.attribution import STEPS, integrated_gradients
 from models.batching import batches, pad
 from models.scoring import TOKENS_ON_CPU, TOKENS_ON_GPU, Scorer
 from models.sentence_model import SentenceClassifier
+from models.side_by_side import side_by_side
 from models.windows import to_ids, to_key
 
 # About 25 MB when full.
@@ -70,19 +71,28 @@ class Explainer:
                 unknown.append(pair)
             else:
                 explanations[pair] = found
-        sequences = {key: to_ids(key) for key, _ in unknown}
-        masked = {key: [i if i in self._stays else self._mask for i in ids] for key, ids in sequences.items()}
-        logits = self._scorer.logits([*sequences, *map(to_key, masked.values())])
-        for batch in batches([len(sequences[key]) for key, _ in unknown], self._tokens):
-            chosen = [unknown[index] for index in batch]
-            with devices.guarded(f"explaining {len(batch)} sentences"):
-                ids, attention = pad([sequences[key] for key, _ in chosen], self._pad, self._device)
-                baseline, _ = pad([masked[key] for key, _ in chosen], self._pad, self._device)
-                labels = torch.tensor([label for _, label in chosen], device=self._device)
-                rows = integrated_gradients(self._model, ids, attention, baseline, labels).cpu().numpy()
-            for (key, label), row in zip(chosen, rows, strict=True):
-                weights = row[: len(sequences[key])].copy()
-                way = float(logits[key][label] - logits[to_key(masked[key])][label])
+        masked = {key: to_key(self._masked(to_ids(key))) for key, _ in unknown}
+        logits = self._scorer.logits([*masked, *masked.values()])
+        groups = batches([len(to_ids(key)) for key, _ in unknown], self._tokens)
+        read = side_by_side(lambda batch: self._read([unknown[index] for index in batch]), groups, self._device)
+        for batch, rows in read:
+            for (key, label), row in zip([unknown[index] for index in batch], rows, strict=True):
+                weights = row[: len(to_ids(key))].copy()
+                way = float(logits[key][label] - logits[masked[key]][label])
                 explanation = Explanation(weights, way - float(weights.sum()))
                 explanations[key, label] = self._known[self._sha256, key, label] = explanation
         return explanations
+
+    def _masked(self, ids: Sequence[int]) -> list[int]:
+        return [i if i in self._stays else self._mask for i in ids]
+
+    def _read(self, pairs: Sequence[tuple[bytes, int]]) -> NDArray[np.float32]:
+        with devices.guarded(f"explaining {len(pairs)} sentences"):
+            sequences = [to_ids(key) for key, _ in pairs]
+            ids, attention = pad(sequences, self._pad, self._device)
+            baseline, _ = pad([self._masked(one) for one in sequences], self._pad, self._device)
+            labels = torch.tensor([label for _, label in pairs], device=self._device)
+            rows: NDArray[np.float32] = (
+                integrated_gradients(self._model, ids, attention, baseline, labels).cpu().numpy()
+            )
+        return rows

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from models.classifier_files import ClassifierFiles
 from models.errors import ModelError
-from models.foundations import longest_window
+from models.foundations import bare, longest_window
 from models.scoring import Scorer
 from models.sentence_model import smooth_maximum
 from models.sentences import Span
-from models.vocabulary import bare
 from models.windows import OVERLAP, Document, Reader, to_key
 
 # How many of the words, those of the greatest weight, are taken away or left alone; results are means over the five.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from models.vocabulary import bare
+from models.foundations import bare
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.checkpoint import checkpoint
 
 from models import artifacts, classifier_files, devices
@@ -94,12 +96,8 @@ def fine_tune(
         model.head.bias.copy_(_starting_bias(targets, documents))
     model.to(where).train()
     parameters = list(model.parameters())
-    head = {"params": list(model.head.parameters()), "lr": _HEAD * learning_rate, "weight_decay": 0.0}
-    optimizer = torch.optim.AdamW([*decayed(model.encoder.parameters(), _WEIGHT_DECAY), head], lr=learning_rate)
     steps = epochs * math.ceil(len(texts) / batch_reports)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: warmed_up_and_decayed(step, steps=steps, peak=1.0, warm_up=_WARM_UP)
-    )
+    optimizer, schedule = _optimizer(model, learning_rate, steps)
 
     step = 0
     for epoch in range(1, epochs + 1):
@@ -131,6 +129,15 @@ def _starting_bias(targets: Tensor, documents: Sequence[Document]) -> Tensor:
     rates = (targets.sum(0) + 1) / (len(targets) + 2)
     windows = sum(len(document.windows) for document in documents) / len(documents)
     return torch.logit(rates) - math.log(windows) / TAU
+
+
+def _optimizer(model: SentenceClassifier, learning_rate: float, steps: int) -> tuple[AdamW, LambdaLR]:
+    """AdamW with a faster head, and its learning rates warmed up and decayed over `steps`."""
+    head = {"params": list(model.head.parameters()), "lr": _HEAD * learning_rate, "weight_decay": 0.0}
+    optimizer = AdamW([*decayed(model.encoder.parameters(), _WEIGHT_DECAY), head], lr=learning_rate)
+    return optimizer, LambdaLR(
+        optimizer, lambda step: warmed_up_and_decayed(step, steps=steps, peak=1.0, warm_up=_WARM_UP)
+    )
 
 
 def _report_logits(

@@ -68,7 +68,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
             saved = cached_file(str(source), "tokenizer.json", _raise_exceptions_for_missing_entries=False)
             # vocab.txt does not say whether it is cased, and transformers takes it for not. BioBERT's is, and brings no
             # tokenizer_config.json to say so.
-            if not saved and not _says_case(source) and any(map(_is_capitalised, found.get_vocab())):
+            if not saved and not _says_case(source) and any(map(is_capitalised, found.get_vocab())):
                 found = AutoTokenizer.from_pretrained(
                     source, use_fast=True, trust_remote_code=False, do_lower_case=False
                 )
@@ -96,10 +96,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes tokenizer.json and a tokenizer_config.json that transformers 4 and 5 load without rebuilding
     it.
     """
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    backend.save(str(folder / "tokenizer.json"))
+    bare(tokenizer).save(str(folder / "tokenizer.json"))
     config: dict[str, object] = {name: getattr(tokenizer, name) for name in _SPECIAL_TOKENS if getattr(tokenizer, name)}
     # Any class that names BERT would have its normalizer rebuilt; see load_tokenizer.
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -107,9 +104,20 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True))
 
 
-def longest_window(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+def bare(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of what does the work, which neither pads nor cuts, and to which "[SEP]" in a text is text."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    return backend
+
+
+def longest_window(
+    encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, at_most: int = _LONGEST_WINDOW
+) -> int:
     """How many tokens, special ones included, the encoder may be given at once."""
-    limits = [_LONGEST_WINDOW, tokenizer.model_max_length]
+    limits = [at_most, tokenizer.model_max_length]
     positions = getattr(encoder.config, "max_position_embeddings", None)
     if positions:
         # RoBERTa and its kin count positions from after the padding index.
@@ -164,7 +172,8 @@ def _says_case(source: str | Path) -> bool:
     return file is not None and "do_lower_case" in json.loads(Path(file).read_text(encoding="utf-8"))
 
 
-def _is_capitalised(piece: str) -> bool:
+def is_capitalised(piece: str) -> bool:
+    """Whether a piece begins a sentence or a name, which only a cased vocabulary tells."""
     return piece.isascii() and piece.isalpha() and piece.istitle()
 
 

@@ -22,7 +22,7 @@ from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
 from models import artifacts
 from models.errors import FoundationError, first_line
-from models.foundations import load_tokenizer, misfit, quietly, save_tokenizer
+from models.foundations import is_capitalised, load_tokenizer, misfit, quietly, save_tokenizer
 
 _WEIGHTS = "model.safetensors"
 _HEAD = "cls.predictions."
@@ -162,7 +162,7 @@ def _check_tokenizer(source: str | Path, tokenizer: PreTrainedTokenizerFast, *, 
             "tokenizer from the same model"
         )
     # vocab.txt does not say whether it is cased, and without a tokenizer_config.json transformers takes it for not.
-    capitals = sorted(piece for piece in vocabulary if piece.isascii() and piece.isalpha() and piece.istitle())[:200]
+    capitals = sorted(filter(is_capitalised, vocabulary))[:200]
     if capitals and all(tokenizer.tokenize(piece) != [piece] for piece in capitals):
         raise FoundationError(
             f"the tokenizer of foundation {str(source)!r} puts small letters, and its vocabulary has capitals; "

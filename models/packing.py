@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from models.errors import ModelError
-from models.vocabulary import bare
+from models.foundations import bare
 
 PADDING = -1  # the segment of places in a row that hold nothing
 # Documents packed together: enough for rows without gaps, few enough that packing never waits for the whole corpus.

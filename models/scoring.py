@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models import devices
 from models.batching import batches, pad
 from models.sentence_model import SentenceClassifier
+from models.side_by_side import side_by_side
 from models.windows import to_ids
 
 # About 50 MB when full; half of the sentences of a hospital's reports are repeats.
@@ -47,11 +48,16 @@ class Scorer:
             else:
                 logits[key] = found
         sequences = [to_ids(key) for key in unknown]
-        for batch in batches([len(ids) for ids in sequences], self._tokens):
-            with devices.guarded(f"reading {len(batch)} sentences"), torch.inference_mode():
-                ids, attention = pad([sequences[index] for index in batch], self._pad, self._device)
-                rows = self._model(attention, ids=ids).cpu().numpy()
+        groups = batches([len(ids) for ids in sequences], self._tokens)
+        read = side_by_side(lambda batch: self._read([sequences[index] for index in batch]), groups, self._device)
+        for batch, rows in read:
             for index, row in zip(batch, rows, strict=True):
                 # A copy, because a row would keep its whole batch in memory.
                 logits[unknown[index]] = self._known[self._sha256, unknown[index]] = row.copy()
         return logits
+
+    def _read(self, sequences: list[list[int]]) -> NDArray[np.float32]:
+        with devices.guarded(f"reading {len(sequences)} sentences"), torch.inference_mode():
+            ids, attention = pad(sequences, self._pad, self._device)
+            rows: NDArray[np.float32] = self._model(attention, ids=ids).cpu().numpy()
+        return rows

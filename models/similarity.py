@@ -21,11 +21,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from models import artifacts, devices
 from models.batching import batches, pad
 from models.errors import FoundationError, ModelError
-from models.foundations import load_encoder, load_tokenizer
+from models.foundations import bare, load_encoder, load_tokenizer, longest_window
 from models.metrics import Interval, interval_of
 from models.optimizing import decayed, warmed_up_and_decayed
 from models.sentence_pairs import HIGHEST, Pair
-from models.vocabulary import bare
 
 # What any BERT can take; RoBERTa's 514 positions are 512 tokens.
 _LONGEST = 512
@@ -165,14 +164,7 @@ def fine_tuned(
         if on_step:
             on_step(RegressionStep(step + 1, len(chunks), loss.item()))
 
-    # Scores.
-    model.eval()
-    asked = backend.encode_batch([(pair.first, pair.second) for pair in pairs])
-    scores = np.empty(len(pairs))
-    with torch.inference_mode(), devices.guarded("comparing sentences"):
-        for batch in batches([len(encoding.ids) for encoding in asked], _TOKENS):
-            scores[batch] = HIGHEST * model([asked[index] for index in batch]).double().cpu().numpy()
-    return scores
+    return _scores(model.eval(), backend.encode_batch([(pair.first, pair.second) for pair in pairs]))
 
 
 class _Regression(nn.Module):
@@ -195,6 +187,14 @@ class _Regression(nn.Module):
         return scores
 
 
+def _scores(model: _Regression, pairs: Sequence[Encoding]) -> Scores:
+    scores = np.empty(len(pairs))
+    with torch.inference_mode(), devices.guarded("comparing sentences"):
+        for batch in batches([len(pair.ids) for pair in pairs], _TOKENS):
+            scores[batch] = HIGHEST * model([pairs[index] for index in batch]).double().cpu().numpy()
+    return scores
+
+
 def _loaded(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     if (Path(source) / artifacts.MANIFEST).exists():
         artifacts.verify(Path(source))
@@ -211,13 +211,7 @@ def _loaded(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFas
 def _backend(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """A copy of the tokenizer that cuts at what the encoder can take; what is cut comes as overflowing windows."""
     backend = bare(tokenizer)
-    positions = getattr(encoder.config, "max_position_embeddings", _LONGEST)
-    # RoBERTa and its kin count positions from after the padding index.
-    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    if padding is not None:
-        positions -= padding + 1
-    backend.enable_truncation(int(min(_LONGEST, tokenizer.model_max_length, positions)))
+    backend.enable_truncation(longest_window(encoder, tokenizer, at_most=_LONGEST))
     return backend
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from models.errors import FoundationError
+from models.foundations import bare
 from models.masked_lm import MaskedLM
-from models.vocabulary import bare
 
 _ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 

@@ -109,15 +109,6 @@ def train_wordpiece(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     return _train(backend, _count_words(backend, texts), size)
 
 
-def bare(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """A copy of what does the work, which neither pads nor cuts, and to which "[SEP]" in a text is text."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True
-    return backend
-
-
 def _backend() -> Tokenizer:
     """Normalizer and pre-tokenizer; the model is still empty."""
     tokenizer = Tokenizer(tokenizer_models.WordPiece(unk_token=_UNKNOWN))

@@ -10,8 +10,8 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
 from models.errors import ReadingError
+from models.foundations import bare
 from models.sentences import Span, split
-from models.vocabulary import bare
 
 # Tokens that two windows of one over-long sentence share, so that no phrase is seen only in halves.
 OVERLAP = 32

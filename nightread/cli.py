@@ -2,13 +2,10 @@
 
 import os
 import sys
-import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from models.errors import ModelError
 from nightread import console
 from nightread.commands import (
     annotations,
@@ -35,7 +32,7 @@ from nightread.commands import (
     work,
 )
 from nightread.commands.shared import Home
-from pipeline.errors import NightreadError
+from worker import reasons
 
 app = typer.Typer(
     name="nightread",
@@ -104,13 +101,8 @@ def main() -> None:
 
 
 def _said(error: Exception) -> str:
-    """An error in one readable line, with the way out. Of errors that are not our own only kind and place are told."""
-    if isinstance(error, (NightreadError, ModelError)):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}" + (f": {error.filename}" if error.filename else "")
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}, which should not happen; "
+    """An error in one readable line, with the way out."""
+    return reasons.message(error) or (
+        f"{reasons.kind_and_place(error)}, which should not happen; "
         "run it again as `nightread --debug …` to see more, and tell us"
     )

@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import (
@@ -39,6 +41,11 @@ def may_show_texts() -> bool:
 def harmless(text: str) -> str:
     """A text from outside whose control characters can do nothing to a terminal."""
     return text.translate(_ORDERS)
+
+
+def local_time(moment: datetime | None, zone: ZoneInfo) -> str:
+    """The minute on the clocks of `zone`; nothing if there is no such moment."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else ""
 
 
 class Tracker:

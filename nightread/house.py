@@ -8,6 +8,7 @@ from functools import cached_property
 from pydantic import SecretStr
 from sqlalchemy import text
 
+import migrations
 from nightread import servers
 from pipeline.database import Sessions, engine
 from pipeline.labelling import LabelRules
@@ -95,8 +96,6 @@ def _set_time_zone(house: House) -> None:
 
 
 def _prepare(house: House, *, migrate: bool, told: Callable[[str], None]) -> None:
-    import migrations  # noqa: PLC0415 - Alembic takes 0.1 s, of `--help` too
-
     if migrate:
         migrations.upgrade(house.urls[Role.OWNER], told=told)
     else:

@@ -1,7 +1,6 @@
 """The status on one screen: what wants a look, how last night went, what is stuck, which model, how full the disk."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -10,15 +9,16 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.status import Disk, Model, Refresh, Run, Status, Verdict
+from nightread.console import local_time
+from pipeline.status import Disk, Model, Run, RunVerdict, Status, UnsettledRefresh
 from pipeline.tables import RefreshState
 
 COLOURS = {
-    Verdict.WORKED: "green",
-    Verdict.NOTHING: "yellow",
-    Verdict.WAITING: "yellow",
-    Verdict.INCOMPLETE: "yellow",
-    Verdict.FAILED: "red",
+    RunVerdict.WORKED: "green",
+    RunVerdict.NOTHING: "yellow",
+    RunVerdict.WAITING: "yellow",
+    RunVerdict.INCOMPLETE: "yellow",
+    RunVerdict.FAILED: "red",
 }
 
 
@@ -43,7 +43,7 @@ def _last_run(runs: Sequence[Run], zone: ZoneInfo) -> Text:
     if not runs:
         return Text("none yet; `nightread pull --wait` makes one now")
     last = runs[0]
-    said = Text(f"{last.feed}, {_time(last.scheduled_at or last.asked_at, zone)}: ")
+    said = Text(f"{last.feed}, {local_time(last.scheduled_at or last.asked_at, zone)}: ")
     said.append(last.verdict, style=COLOURS.get(last.verdict, ""))
     if last.received:
         said.append(f"; {last.labelled} of {last.received} reports labelled")
@@ -66,12 +66,12 @@ def _stuck(now: Status) -> Text:
 def _model(model: Model | None, zone: ZoneInfo) -> Text:
     if model is None:
         return Text("none serves yet; run `nightread train … --promote`")
-    since = f", since {_time(model.promoted_at, zone)}" if model.promoted_at else ""
+    since = f", since {local_time(model.promoted_at, zone)}" if model.promoted_at else ""
     gate = f", macro F1 {model.gate_macro_f1:.3f} on its gate" if model.gate_macro_f1 is not None else ""
     return Text(f"version {model.version} ({model.foundation}), {model.labels} labels{gate}{since}")
 
 
-def _refresh(refresh: Refresh) -> Text:
+def _refresh(refresh: UnsettledRefresh) -> Text:
     share = f" {refresh.share:.0%}" if refresh.share is not None else ""
     left = f", {duration(refresh.seconds_left)} left" if refresh.seconds_left is not None else ""
     return Text(f"{refresh.refresh} is at {refresh.stage}{share}{left} ({refresh.reason})")
@@ -107,7 +107,9 @@ def _feeds(now: Status, zone: ZoneInfo) -> list[RenderableType]:
     for feed in now.feeds:
         state = Text("paused" if feed.paused_since else (feed.alert or "well").replace("-", " "))
         state.stylize("dim" if feed.paused_since else "red" if feed.alert else "green")
-        feeds.add_row(Text(feed.feed), _time(feed.last_done_at, zone), _time(feed.last_brought_at, zone), state)
+        feeds.add_row(
+            Text(feed.feed), local_time(feed.last_done_at, zone), local_time(feed.last_brought_at, zone), state
+        )
     return [feeds]
 
 
@@ -119,11 +121,11 @@ def _runs(runs: Sequence[Run], zone: ZoneInfo) -> list[RenderableType]:
         justify: Literal["left", "right"] = "right" if column in {"received", "labelled", "failed", "took"} else "left"
         shown.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     for run in runs:
-        went = Text(run.error if run.error and run.verdict is not Verdict.WORKED else run.verdict)
+        went = Text(run.error if run.error and run.verdict is not RunVerdict.WORKED else run.verdict)
         went.stylize(COLOURS.get(run.verdict, ""))
         shown.add_row(
             Text(run.feed),
-            _time(run.scheduled_at or run.asked_at, zone),
+            local_time(run.scheduled_at or run.asked_at, zone),
             str(run.received),
             str(run.labelled),
             str(run.failed),
@@ -138,10 +140,6 @@ def _table(title: str) -> Table:
     return Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2, 0, 0)
     )
-
-
-def _time(moment: datetime | None, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else ""
 
 
 def duration(seconds: float) -> str:

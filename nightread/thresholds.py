@@ -14,7 +14,7 @@ from pipeline.errors import NightreadError
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.sites import Parts
-from pipeline.tables import Annotation, FittedOn, Label, ModelVersion, Split
+from pipeline.tables import FittedOn, Label, ModelVersion, Split
 
 if TYPE_CHECKING:
     from nightread.site_scores import SiteScore
@@ -25,7 +25,7 @@ class UnusableThresholds(NightreadError):
 
 
 @dataclass(frozen=True)
-class Made:
+class ChildVersion:
     """The child version. `changed` holds the old and the new threshold by label name, `calibrated_at` the sites whose
     annotations set them, `scores` what it comes to at every site.
     """
@@ -40,9 +40,11 @@ class Made:
 
 @dataclass(frozen=True)
 class _Calibrated:
-    """Thresholds by label, and the figures that they give."""
+    """Thresholds by label, on which annotations and at which sites they were set, and the figures that they give."""
 
     thresholds: dict[str, float]
+    on: list[int]
+    at: tuple[str, ...]
     metrics: dict[str, Any]
     scores: "list[SiteScore]"
 
@@ -56,33 +58,24 @@ def make(
     file: AnnotationFile | None,
     by: str,
     only: Collection[str] = (),
-) -> Made:
+) -> ChildVersion:
     """Register a candidate with other thresholds than `version_id` and the same artifact.
 
     To calibrate, or with a file of annotations, thresholds are set on those in the split calibration, and the
     result is judged on those in the split gate, as when a model is made; without a file all imported ones count.
     They are set at the sites that the version was fitted on, unless `only` names others, and judged at every site.
     Thresholds that were `chosen`, by a label's name or column, stand above these. Raises `UnusableThresholds` if
-    nothing changes, or if labels differ; `UnusableSites` if there is nothing to set them on.
+    nothing changes; `UnusableAnnotations` if labels differ; `UnusableSites` if there is nothing to set them on.
     """
     parent = _parent(house, version_id)
     model, row = parent.model, parent.row
     by_hand = {_label(name, model.labels, parent.columns): _possible(name, value) for name, value in chosen.items()}
-    calibrated_at = parent.calibrated_at
     before = dict(zip(model.labels, model.thresholds, strict=True))
-    calibrated = _Calibrated(before | by_hand, {}, [])
-    used: list[Annotation] = []
+    calibrated = _Calibrated(before | by_hand, [], parent.calibrated_at, {}, [])
     if file is not None or calibrate:
         parts = _annotated(house, model, row.label_set_id, file, only=only, fitted=parent.fitted_at)
         calibrated = _calibrated(house, model, parts, by_hand)
-        used = parts.calibration
-        calibrated_at = {one.site for one in used}
-    # Thresholds are stored in single precision, so what was calibrated once comes back a little different.
-    changed = {
-        name: (before[name], value)
-        for name, value in calibrated.thresholds.items()
-        if not math.isclose(value, before[name], abs_tol=1e-6)
-    }
+    changed = _changed(before, calibrated.thresholds)
     if not changed:
         raise UnusableThresholds(f"these are the thresholds that model version {version_id} has already")
     with house.sessions.begin() as session:
@@ -102,15 +95,15 @@ def make(
                     "thresholds": {name: {"from": old, "to": new} for name, (old, new) in changed.items()},
                     "by_hand": sorted(by_hand),
                     "sites": sorted(parent.fitted_at),
-                    "calibrated_at": sorted(calibrated_at),
-                    "reports": {str(Split.CALIBRATION): len(used)},
+                    "calibrated_at": list(calibrated.at),
+                    "reports": {str(Split.CALIBRATION): len(calibrated.on)},
                 },
-                fitted_on=sorted(parent.fitted_on | {one.id for one in used}),
+                fitted_on=sorted(parent.fitted_on.union(calibrated.on)),
                 created_by=by,
             ),
         )
     gate = calibrated.metrics.get("gate", {}).get("macro_f1")
-    return Made(version, changed, len(used), tuple(sorted(calibrated_at)), gate, calibrated.scores)
+    return ChildVersion(version, changed, len(calibrated.on), calibrated.at, gate, calibrated.scores)
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,7 @@ class _Parent:
     columns: dict[str, str]  # label names by column name
     fitted_on: set[int]
     fitted_at: set[str]
-    calibrated_at: set[str]
+    calibrated_at: tuple[str, ...]
 
 
 def _parent(house: House, version_id: int) -> _Parent:
@@ -137,7 +130,7 @@ def _parent(house: House, version_id: int) -> _Parent:
                 session.scalars(select(FittedOn.annotation_id).where(FittedOn.model_version_id == version_id))
             ),
             fitted_at=annotations.fitted_sites(session, version_id, Split.TRAIN),
-            calibrated_at=annotations.fitted_sites(session, version_id, Split.CALIBRATION),
+            calibrated_at=tuple(sorted(annotations.fitted_sites(session, version_id, Split.CALIBRATION))),
         )
         session.expunge_all()
     return found
@@ -170,12 +163,8 @@ def _annotated(
 
     A file that thresholds cannot be set on is not imported either.
     """
-    if file is not None and set(file.labels) != set(model.labels):
-        differing = sorted(set(file.labels) ^ set(model.labels))
-        raise UnusableThresholds(
-            f"model version {model.id} has {len(model.labels)} labels, the annotations have {len(file.labels)}; "
-            f"only one of the two has: {', '.join(differing)}"
-        )
+    if file is not None:
+        file.require_labels(model.labels, of=f"model version {model.id}")
     with house.sessions.begin() as session:
         if file is None:
             found = annotations.stored(session, label_set_id)
@@ -194,15 +183,22 @@ def _annotated(
 
 def _calibrated(house: House, model: ServingModel, parts: Parts, by_hand: Mapping[str, float]) -> _Calibrated:
     # Torch, which a threshold set by hand does not need.
-    from models import calibration  # noqa: PLC0415
-    from models.classifier import Classifier  # noqa: PLC0415
     from nightread import site_scores, training  # noqa: PLC0415
+    from worker import classifiers  # noqa: PLC0415
 
-    classifier = Classifier.load(house.settings.models_folder / model.artifact)
-    if classifier.sha256 != model.artifact_sha256:
-        raise UnusableThresholds(f"the artifact {model.artifact} is not the one that model {model.id} registered")
-    given = training.probabilities(classifier, [one.text for one in parts.calibration], "calibrating")
-    found = calibration.thresholds(given, annotations.truth(parts.calibration))
+    classifier = classifiers.load(house.settings.models_folder, model)
+    found = training.calibrated(classifier, parts.calibration)
     thresholds = dict(zip(model.labels, found, strict=True)) | dict(by_hand)
     scores, gate = training.judge(classifier, list(thresholds.values()), parts)
-    return _Calibrated(thresholds, site_scores.as_metrics(scores, gate), scores)
+    metrics = site_scores.as_metrics(scores, gate)
+    return _Calibrated(thresholds, parts.fitted_on, parts.calibrated_at, metrics, scores)
+
+
+def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The old and the new threshold of each label that has another now."""
+    return {
+        name: (before[name], value)
+        for name, value in after.items()
+        # They are stored in single precision, so what was calibrated once comes back a little different.
+        if not math.isclose(value, before[name], abs_tol=1e-6)
+    }

@@ -22,6 +22,7 @@ from pipeline.errors import NightreadError
 from pipeline.model_versions import NewVersion
 from pipeline.sites import Parts
 from pipeline.tables import Annotation, Split
+from worker import classifiers
 
 
 class NotJudged(NightreadError):
@@ -49,18 +50,13 @@ class Recipe:
 class Trained:
     """A registered version, and how it was made.
 
-    `reports` counts annotations of the sites that it learnt from, and so does `gate` score it; `scores` are those of
-    every site, apart. `uncalibrated` are sites that it learnt from without an annotation to set thresholds on. `seen`
-    counts gate reports that could not judge, because it learnt from the same text at another site.
+    `gate` scores it at the sites that it learnt from together; `scores` are those of every site, apart.
     """
 
     version: int
     labels: int
-    learnt_from: tuple[str, ...]
-    reports: dict[Split, int]
+    parts: Parts
     splits_kept: int
-    uncalibrated: tuple[str, ...]
-    seen: int
     gate: metrics.Evaluation | None
     scores: list[SiteScore]
 
@@ -87,13 +83,8 @@ def train(
     parts = material.parts
     made = _fitted(house.settings.models_folder, foundation, recipe, material)
     classifier = Classifier.load(house.settings.models_folder / made.artifact)
-    thresholds = [0.5] * len(material.labels)
-    if parts.calibration:
-        read = probabilities(classifier, _texts(parts.calibration), "calibrating")
-        thresholds = calibration.thresholds(read, annotations.truth(parts.calibration))
-    calibrated_at = {one.site for one in parts.calibration}
+    thresholds = calibrated(classifier, parts.calibration)
     scores, gate = judge(classifier, thresholds, parts)
-    counts = {Split.TRAIN: len(parts.fit), Split.CALIBRATION: len(parts.calibration), Split.GATE: len(parts.internal)}
     with house.sessions.begin() as session:
         version = model_versions.register(
             session,
@@ -104,32 +95,21 @@ def train(
                 language_model=made.language_model,
                 language_model_sha256=made.language_model_sha256,
                 label_set_id=material.label_set_id,
-                thresholds=list(thresholds),
+                thresholds=thresholds,
                 metrics=site_scores.as_metrics(scores, gate),
                 settings={
                     **asdict(recipe),
                     "sites": list(parts.learnt_from),
-                    "calibrated_at": sorted(calibrated_at),
-                    "reports": {str(split): count for split, count in counts.items()},
+                    "calibrated_at": list(parts.calibrated_at),
+                    "reports": {str(split): count for split, count in parts.counts.items()},
                 },
-                fitted_on=[one.id for one in (*parts.fit, *parts.calibration)],
+                fitted_on=parts.fitted_on,
                 created_by=by,
             ),
         )
     if promote:
         _promote(house, version, by=by)
-    uncalibrated = tuple(site for site in parts.learnt_from if site not in calibrated_at)
-    return Trained(
-        version=version,
-        labels=len(material.labels),
-        learnt_from=parts.learnt_from,
-        reports=counts,
-        splits_kept=material.splits_kept,
-        uncalibrated=uncalibrated,
-        seen=parts.seen,
-        gate=gate,
-        scores=scores,
-    )
+    return Trained(version, len(material.labels), parts, material.splits_kept, gate, scores)
 
 
 @dataclass(frozen=True)
@@ -211,9 +191,9 @@ def evaluate(
     """Judge a version (default: the one that serves) with its own thresholds, on a file or on the gate annotations,
     all of them or those of the sites in `only`.
 
-    Of the gate annotations, texts that the model learnt from at another site are left out. Raises `NotJudged` if the
-    labels differ from the model's, or if rows of a file were used to make the model and `include_fitted` does not say
-    that this is known; `UnusableSites` if a site is not there.
+    Of the gate annotations, texts that the model learnt from at another site are left out. Raises `NotJudged` if rows
+    of a file were used to make the model and `include_fitted` does not say that this is known; `UnusableAnnotations`
+    if the labels differ from the model's; `UnusableSites` if a site is not there.
     """
     own = file is None
     with house.sessions.begin() as session:
@@ -223,12 +203,7 @@ def evaluate(
         learnt_from = annotations.fitted_sites(session, version.id)
         if file is None:
             file = annotations.as_file(session, version.label_set_id, Split.GATE)
-    if set(file.labels) != set(model.labels):
-        differing = sorted(set(file.labels) ^ set(model.labels))
-        raise NotJudged(
-            f"model {model.id} has {len(model.labels)} labels, the annotations have {len(file.labels)}; "
-            f"only one of the two has: {', '.join(differing)}"
-        )
+    file.require_labels(model.labels, of=f"model {model.id}")
     if not file.rows:
         raise NotJudged(f"no gate annotation has the labels of model {model.id}; import some, or name a file")
     sites.known(only, there={one.site for one in file.rows})
@@ -240,9 +215,7 @@ def evaluate(
             "it; give reports it has not seen, or say --include-fitted"
         )
     rows = [one for one in file.in_order(model.labels) if not seen or one.text_hash not in fitted]
-    classifier = Classifier.load(house.settings.models_folder / model.artifact)
-    if classifier.sha256 != model.artifact_sha256:
-        raise NotJudged(f"the artifact {model.artifact} is not the one that model {model.id} registered")
+    classifier = classifiers.load(house.settings.models_folder, model)
     given = probabilities(classifier, [one.text for one in rows], "judging")
     truth = annotations.truth(rows)
     overall = metrics.evaluate(given, truth, model.thresholds)
@@ -257,13 +230,18 @@ def evaluate(
     return Judged(model.id, overall, dict(zip(model.labels, overall.labels, strict=True)), scores, seen)
 
 
+def calibrated(classifier: Classifier, rows: Sequence[Annotation]) -> list[float]:
+    """A threshold per label, set on these annotations; 0.5 without any."""
+    return calibration.thresholds(probabilities(classifier, _texts(rows), "calibrating"), annotations.truth(rows))
+
+
 def judge(
     classifier: Classifier, thresholds: Sequence[float], parts: Parts
 ) -> tuple[list[SiteScore], metrics.Evaluation | None]:
     """Figures at every site, and at all together that the model learnt from: None if no report there has a finding."""
     held = [one for rows in parts.gate.values() for one in rows]
     of = [one.site for one in held]
-    given = probabilities(classifier, _texts(held), "judging") if held else np.empty((0, len(thresholds)))
+    given = probabilities(classifier, _texts(held), "judging")
     truth = annotations.truth(held).reshape(given.shape)
     scores = site_scores.score(given, truth, thresholds, of=of, every=parts.gate, learnt_from=parts.learnt_from)
     internal = np.isin(of, parts.learnt_from)
@@ -272,7 +250,9 @@ def judge(
 
 
 def probabilities(classifier: Classifier, texts: Sequence[str], title: str) -> NDArray[np.float64]:
-    """Probabilities (texts, labels), without heatmaps, behind a progress bar."""
+    """Probabilities (texts, labels), without heatmaps, behind a progress bar if there is anything to read."""
+    if not texts:
+        return np.empty((0, len(classifier.labels)))
     with console.tracked(title, total=len(texts)) as shown:
         return classifier.probabilities(texts, lambda count: shown.update(shown.done + count))
 

@@ -57,6 +57,14 @@ class AnnotationFile:
     ignored_columns: tuple[str, ...]
     unread: int = 0
 
+    def require_labels(self, labels: Collection[str], *, of: str) -> None:
+        """Raises `UnusableAnnotations` unless these labels, `of` a model or a label set, are the file's."""
+        if differing := set(self.labels) ^ set(labels):
+            raise UnusableAnnotations(
+                f"{of} has {len(labels)} labels, the annotations have {len(self.labels)}; "
+                f"only one of the two has: {', '.join(sorted(differing))}"
+            )
+
     def in_order(self, labels: Sequence[str]) -> list[Annotated]:
         """The rows with their labels in another order of the same names."""
         places = [self.labels.index(name) for name in labels]

@@ -76,16 +76,10 @@ def keep(session: Session, rows: Sequence[Annotated], *, label_set_id: int, deci
         returning="id, site, text_hash, split, xmax = 0 AS is_new",
     )
     ids = {(row.site, row.text_hash): row.id for row in stored}
-    before: dict[_Who, _Said] = {
-        (row.annotation_id, row.annotator): (tuple(row.labels), row.decides)
-        for row in session.execute(
-            select(
-                AnnotationReading.annotation_id,
-                AnnotationReading.annotator,
-                AnnotationReading.labels,
-                AnnotationReading.decides,
-            ).where(AnnotationReading.annotation_id.in_(ids.values()))
-        )
+    before = {
+        (annotation, one.annotator): (one.labels, one.decides)
+        for annotation, there in _readings(session, ids.values()).items()
+        for one in there
     }
     readings = without_doubles(
         before, {(ids[one.site, one.text_hash], one.annotator): (one.labels, decides) for one in rows}
@@ -173,14 +167,15 @@ def _settle(session: Session, annotation_ids: Collection[int]) -> int:
 
 def _readings(session: Session, annotation_ids: Collection[int]) -> dict[int, list[Reading]]:
     """The readings of each annotation: who was imported first comes first, of those imported together by name."""
-    rows = session.scalars(
-        select(AnnotationReading)
-        .where(AnnotationReading.annotation_id.in_(annotation_ids))
-        .order_by(AnnotationReading.annotation_id, AnnotationReading.imported_at, AnnotationReading.annotator)
+    one = AnnotationReading
+    rows = session.execute(
+        select(one.annotation_id, one.annotator, one.labels, one.decides)
+        .where(one.annotation_id.in_(annotation_ids))
+        .order_by(one.annotation_id, one.imported_at, one.annotator)
     )
     found: dict[int, list[Reading]] = defaultdict(list)
-    for row in rows:
-        found[row.annotation_id].append(Reading(row.annotator, tuple(row.labels), row.decides))
+    for annotation_id, annotator, labels, decides in rows:
+        found[annotation_id].append(Reading(annotator, tuple(labels), decides))
     return found
 
 

@@ -18,14 +18,14 @@ class Standing:
     current: Current | None = None
     in_quarantine: bool = False
     report_id: int | None = None
-    row: "NewVersion | None" = None
+    row: "NewReportVersion | None" = None
     withdraw: bool = False
     flag: bool | None = None
     touched_at: datetime | None = None
 
 
 @dataclass
-class NewVersion:
+class NewReportVersion:
     record: Record
     version: int
     content_hash: str
@@ -46,7 +46,7 @@ class Plan:
     """What a chunk comes to, before anything is written."""
 
     standing: dict[str, Standing]
-    rows: list[NewVersion] = field(default_factory=list)
+    rows: list[NewReportVersion] = field(default_factory=list)
     superseded: list[int] = field(default_factory=list)
     quarantined: list[SetAside] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -118,7 +118,7 @@ def _supersede(plan: Plan, here: Standing, record: Record, new_hash: str) -> Non
     elif here.report_id is not None:
         plan.superseded.append(here.report_id)
     version = here.current.version + 1 if here.current else 1
-    here.row = NewVersion(record, version, new_hash, withdrawn=record.withdrawn)
+    here.row = NewReportVersion(record, version, new_hash, withdrawn=record.withdrawn)
     here.current = Current(version, new_hash, record.updated_at, record.withdrawn)
     plan.rows.append(here.row)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, literal, or_, select, text, update
+from sqlalchemy import Row, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,19 @@ class Claim:
     feed: str | None
     report_ids: tuple[int, ...]
     priority: int
+
+    @classmethod
+    def of(cls, job: Job | Row[*tuple[Any, ...]]) -> "Claim":
+        return cls(
+            id=job.id,
+            kind=JobKind(job.kind),
+            epoch=job.epoch,
+            attempts=job.attempts,
+            max_attempts=job.max_attempts,
+            feed=job.feed,
+            report_ids=tuple(job.report_ids),
+            priority=job.priority,
+        )
 
 
 @dataclass(frozen=True)
@@ -175,16 +188,7 @@ def claim(session: Session, kind: JobKind, *, worker: str, terms: Terms) -> Clai
     ).one_or_none()
     if row is None:
         return None
-    return Claim(
-        id=row.id,
-        kind=JobKind(row.kind),
-        epoch=row.epoch,
-        attempts=row.attempts,
-        max_attempts=row.max_attempts,
-        feed=row.feed,
-        report_ids=tuple(row.report_ids),
-        priority=row.priority,
-    )
+    return Claim.of(row)
 
 
 def renew(session: Session, held: Claim, terms: Terms) -> None:
@@ -327,17 +331,7 @@ def reap(session: Session) -> None:
         select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < func.now()).with_for_update(skip_locked=True)
     ).all()
     for job in silent:
-        held = Claim(
-            id=job.id,
-            kind=JobKind(job.kind),
-            epoch=job.epoch,
-            attempts=job.attempts,
-            max_attempts=job.max_attempts,
-            feed=job.feed,
-            report_ids=tuple(job.report_ids),
-            priority=job.priority,
-        )
-        fail(session, held, f"its worker {job.worker} fell silent", cause=FailureCause.SILENCE)
+        fail(session, Claim.of(job), f"its worker {job.worker} fell silent", cause=FailureCause.SILENCE)
 
 
 def wake(session: Session, kind: JobKind) -> None:

@@ -137,7 +137,7 @@ class Churn:
     changed: int
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """What a gate says. `shown` and `not-asked` have no effect."""
 
     PASSED = "passed"
@@ -149,11 +149,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """One gate: what it says, its reason as a sentence, and its figures; `items` are what it was measured on."""
+    """One gate: what it says, its reason as a sentence, and its figures; `items` are what it was measured on.
+
+    A figure that was not taken is None; `low` and `high` bound challenger - champion.
+    """
 
     metric: Metric
     suite: str
-    outcome: Outcome
+    outcome: GateOutcome
     reason: str
     champion: float | None = None
     challenger: float | None = None
@@ -162,23 +165,27 @@ class Gate:
     margin: float | None = None
     items: int = 0
 
+    @property
+    def name(self) -> str:
+        return f"{self.metric} {self.suite}"
+
 
 @dataclass(frozen=True)
 class Verdict:
     """`state` is passed, inconclusive or failed; `accepted_by` takes it upon them that gates are inconclusive."""
 
-    state: Outcome
+    state: GateOutcome
     gates: tuple[Gate, ...]
     accepted_by: str | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why, for the event: what failed, then what is inconclusive and by whom that was accepted."""
-        failed = [gate.reason for gate in self.gates if gate.outcome is Outcome.FAILED]
-        unclear = [gate.reason for gate in self.gates if gate.outcome is Outcome.INCONCLUSIVE]
+        failed = [gate.reason for gate in self.gates if gate.outcome is GateOutcome.FAILED]
+        unclear = [gate.reason for gate in self.gates if gate.outcome is GateOutcome.INCONCLUSIVE]
         if self.accepted_by is not None:
             unclear = [f"accepted by {self.accepted_by}: {reason}" for reason in unclear]
-        passed = sum(gate.outcome is Outcome.PASSED for gate in self.gates)
+        passed = sum(gate.outcome is GateOutcome.PASSED for gate in self.gates)
         return (*failed, *unclear) or (f"all {passed} gates passed",)
 
     def as_json(self) -> dict[str, Any]:
@@ -213,25 +220,25 @@ def judge(
         _churn(churn, limit=gates.churn),
     )
     outcomes = {gate.outcome for gate in found}
-    if Outcome.FAILED in outcomes:
-        return Verdict(Outcome.FAILED, found)
-    if Outcome.INCONCLUSIVE not in outcomes:
-        return Verdict(Outcome.PASSED, found)
+    if GateOutcome.FAILED in outcomes:
+        return Verdict(GateOutcome.FAILED, found)
+    if GateOutcome.INCONCLUSIVE not in outcomes:
+        return Verdict(GateOutcome.PASSED, found)
     if accepted_by is not None:
-        return Verdict(Outcome.PASSED, found, accepted_by)
-    return Verdict(Outcome.INCONCLUSIVE, found)
+        return Verdict(GateOutcome.PASSED, found, accepted_by)
+    return Verdict(GateOutcome.INCONCLUSIVE, found)
 
 
 def ending(
-    *, outcome: Outcome, reasons: tuple[str, ...], champion: int, serving: int | None, may_promote: bool
+    *, outcome: GateOutcome, reasons: tuple[str, ...], champion: int, serving: int | None, may_promote: bool
 ) -> tuple[RefreshState, tuple[str, ...]]:
     """What a refresh comes to, and why. Gates hold for the model they were measured against, and for no other."""
-    if outcome is Outcome.FAILED:
+    if outcome is GateOutcome.FAILED:
         return RefreshState.REJECTED, reasons
     if serving != champion:
         changed = f"model version {serving} serves by now, and the gates compared with {champion}; promote by hand"
         return RefreshState.INCONCLUSIVE, (changed, *reasons)
-    if outcome is Outcome.INCONCLUSIVE:
+    if outcome is GateOutcome.INCONCLUSIVE:
         return RefreshState.INCONCLUSIVE, reasons
     if not may_promote:
         waits = "it passed its gates; refresh.promote is off, so a person promotes it"
@@ -242,7 +249,7 @@ def ending(
 def _sites(sites: Sequence[SiteComparison], *, margin: float, least_positives: int) -> Iterator[Gate]:
     if not sites:  # nothing that could fail is not the same as passing
         reason = "no site has gate annotations to judge by; import some, or accept it by name"
-        yield Gate(metric=Metric.MACRO_F1, suite="every site", outcome=Outcome.INCONCLUSIVE, reason=reason)
+        yield Gate(metric=Metric.MACRO_F1, suite="every site", outcome=GateOutcome.INCONCLUSIVE, reason=reason)
     for one in sites:
         what = f"macro F1 at {one.site}"
         if one.positives >= least_positives:
@@ -250,7 +257,7 @@ def _sites(sites: Sequence[SiteComparison], *, margin: float, least_positives: i
         else:
             has = f"{one.positives} in {one.reports} reports" if one.reports else "no gate annotation"
             reason = f"{what}: {least_positives} positive labels in gate annotations are asked for, and it has {has}"
-            outcome, reason = Outcome.INCONCLUSIVE, f"{reason}; import more of them, or accept it by name"
+            outcome, reason = GateOutcome.INCONCLUSIVE, f"{reason}; import more of them, or accept it by name"
         yield _gate(Metric.MACRO_F1, one.site, outcome, reason, one, margin=margin, items=one.reports)
 
 
@@ -262,11 +269,11 @@ def _pairs(measured: Sequence[PairsComparison], gates: GateSettings) -> Iterator
             outcome, reason = _no_worse(one, what, margin=gates.pearson)
             yield _gate(Metric.PEARSON, language, outcome, reason, one, margin=gates.pearson, items=one.pairs)
         elif language in gates.pairs:
-            outcome, reason = Outcome.INCONCLUSIVE, f"{what}: its sentence pairs were not measured; accept it by name"
-            yield Gate(metric=Metric.PEARSON, suite=language, outcome=outcome, reason=reason)
+            reason = f"{what}: its sentence pairs were not measured; accept it by name"
+            yield Gate(metric=Metric.PEARSON, suite=language, outcome=GateOutcome.INCONCLUSIVE, reason=reason)
         else:
             reason = f"{what}: not asked, since refresh.gates.pairs names no file of sentence pairs"
-            yield Gate(metric=Metric.PEARSON, suite=language, outcome=Outcome.NOT_ASKED, reason=reason)
+            yield Gate(metric=Metric.PEARSON, suite=language, outcome=GateOutcome.NOT_ASKED, reason=reason)
 
 
 def _strata(strata: Sequence[StratumComparison], *, margin: float, least_words: int) -> Iterator[Gate]:
@@ -277,11 +284,11 @@ def _strata(strata: Sequence[StratumComparison], *, margin: float, least_words: 
         what = f"bits per byte on {one.stratum}"
         figures = f"{what}: {_number(one.champion)} became {_number(one.challenger)}"
         if not one.earlier:
-            outcome, reason = Outcome.SHOWN, f"{figures}; shown only, since it was not learnt before"
+            outcome, reason = GateOutcome.SHOWN, f"{figures}; shown only, since it was not learnt before"
         elif one.words >= least_words:
             outcome, reason = _not_forgotten(one, what, figures, margin=margin)
         elif one is not together:
-            outcome, reason = Outcome.SHOWN, f"{figures}; {one.words} hidden words prove nothing by themselves"
+            outcome, reason = GateOutcome.SHOWN, f"{figures}; {one.words} hidden words prove nothing by themselves"
         elif any(held.earlier and held.words >= least_words for held in strata):
             continue
         else:  # nothing that could fail is not the same as passing
@@ -289,7 +296,7 @@ def _strata(strata: Sequence[StratumComparison], *, margin: float, least_words: 
                 f"bits per byte: {one.words} words are hidden of what was learnt before, and {least_words} are asked "
                 "for; add general text with `nightread replay add`, or accept it by name"
             )
-            outcome = Outcome.INCONCLUSIVE
+            outcome = GateOutcome.INCONCLUSIVE
         yield _gate(Metric.BITS_PER_BYTE, one.stratum, outcome, reason, one, margin=margin, items=one.words)
 
 
@@ -313,26 +320,26 @@ def _together(strata: Sequence[StratumComparison]) -> StratumComparison:
     )
 
 
-def _not_forgotten(one: StratumComparison, what: str, figures: str, *, margin: float) -> tuple[Outcome, str]:
+def _not_forgotten(one: StratumComparison, what: str, figures: str, *, margin: float) -> tuple[GateOutcome, str]:
     worse = one.difference
     if worse is None:
         return _unmeasured(one, what)
     if worse <= margin:
-        return Outcome.PASSED, f"{figures}, and {margin:g} more is allowed"
-    return Outcome.FAILED, f"{figures}, {worse:.3f} more where {margin:g} is allowed: forgotten"
+        return GateOutcome.PASSED, f"{figures}, and {margin:g} more is allowed"
+    return GateOutcome.FAILED, f"{figures}, {worse:.3f} more where {margin:g} is allowed: forgotten"
 
 
 def _churn(churn: Churn | None, *, limit: float | None) -> Gate:
     share = churn.changed / churn.reports if churn and churn.reports else None
     if churn is None or share is None:
-        outcome = Outcome.NOT_ASKED if limit is None else Outcome.INCONCLUSIVE
+        outcome = GateOutcome.NOT_ASKED if limit is None else GateOutcome.INCONCLUSIVE
         reason = "churn: no labelled report to measure it on" + ("" if limit is None else "; accept it by name")
     else:
         reason = f"churn: labels of {churn.changed} of {churn.reports} reports would change ({share:.1%})"
         if limit is None:
-            outcome = Outcome.SHOWN
+            outcome = GateOutcome.SHOWN
         else:
-            outcome = Outcome.PASSED if share <= limit else Outcome.FAILED
+            outcome = GateOutcome.PASSED if share <= limit else GateOutcome.FAILED
             reason += f", and {limit:.1%} may"
     items = churn.reports if churn else 0
     return Gate(
@@ -340,7 +347,7 @@ def _churn(churn: Churn | None, *, limit: float | None) -> Gate:
     )
 
 
-def _no_worse(one: _Compared, what: str, *, margin: float) -> tuple[Outcome, str]:
+def _no_worse(one: _Compared, what: str, *, margin: float) -> tuple[GateOutcome, str]:
     """More is better: whether the lower end of the difference is above -margin."""
     low, high = _finite(one.low), _finite(one.high)
     if one.difference is None or low is None or high is None:
@@ -350,19 +357,19 @@ def _no_worse(one: _Compared, what: str, *, margin: float) -> tuple[Outcome, str
         f"({one.difference:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
     )
     if low > -margin:
-        return Outcome.PASSED, f"{figures}, so at most {margin:g} is lost"
+        return GateOutcome.PASSED, f"{figures}, so at most {margin:g} is lost"
     worse = "it is worse" if high < 0 else "it may be worse"
-    return Outcome.FAILED, f"{figures}, so more than {margin:g} may be lost: {worse}"
+    return GateOutcome.FAILED, f"{figures}, so more than {margin:g} may be lost: {worse}"
 
 
-def _unmeasured(one: _Compared, what: str) -> tuple[Outcome, str]:
+def _unmeasured(one: _Compared, what: str) -> tuple[GateOutcome, str]:
     if _finite(one.champion) is not None and _finite(one.challenger) is None:
-        return Outcome.FAILED, f"{what}: the challenger has no figure where the champion has one"
-    return Outcome.INCONCLUSIVE, f"{what}: it could not be measured; accept it by name"
+        return GateOutcome.FAILED, f"{what}: the challenger has no figure where the champion has one"
+    return GateOutcome.INCONCLUSIVE, f"{what}: it could not be measured; accept it by name"
 
 
 def _gate(
-    metric: Metric, suite: str, outcome: Outcome, reason: str, one: _Compared, *, margin: float, items: int
+    metric: Metric, suite: str, outcome: GateOutcome, reason: str, one: _Compared, *, margin: float, items: int
 ) -> Gate:
     return Gate(
         metric=metric,

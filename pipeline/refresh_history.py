@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from pipeline.names import EventKind
+from pipeline.names import EventKind, Metric
+from pipeline.policy import Gate, GateOutcome
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,6 @@ class Refresh:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Gate:
-    """What one gate said. Figures are None where it has none; `low` and `high` bound challenger less champion."""
-
-    gate: str
-    outcome: str
-    champion: float | None
-    challenger: float | None
-    low: float | None
-    high: float | None
-    margin: float | None
-    reason: str
-
-
-INCONCLUSIVE = "inconclusive"
-
 _REFRESHES = """
     SELECT h.*, (
         SELECT e.payload -> 'reasons' FROM event e
@@ -82,18 +67,9 @@ def newest(session: Session) -> Refresh | None:
 
 
 def gates(verdict: Mapping[str, Any] | None) -> list[Gate]:
-    """The gates of a verdict as it is kept; a figure that was not taken is None."""
+    """The gates of a verdict as it is kept."""
     return [
-        Gate(
-            gate=f"{one['metric']} {one['suite']}",
-            outcome=str(one.get("outcome", "")),
-            champion=one.get("champion"),
-            challenger=one.get("challenger"),
-            low=one.get("low"),
-            high=one.get("high"),
-            margin=one.get("margin"),
-            reason=str(one.get("reason") or ""),
-        )
+        Gate(**{**one, "metric": Metric(one["metric"]), "outcome": GateOutcome(one["outcome"])})
         for one in (verdict or {}).get("gates", ())
     ]
 
@@ -101,9 +77,9 @@ def gates(verdict: Mapping[str, Any] | None) -> list[Gate]:
 def undecided(verdict: Mapping[str, Any] | None) -> tuple[str, ...]:
     """The gates that were inconclusive, each with why."""
     return tuple(
-        f"{one.gate} ({one.reason})" if one.reason else one.gate
+        f"{one.name} ({one.reason})" if one.reason else one.name
         for one in gates(verdict)
-        if one.outcome == INCONCLUSIVE
+        if one.outcome is GateOutcome.INCONCLUSIVE
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from pipeline import database, events, intake, replay
-from pipeline.chunk_plan import NewVersion, Plan, SetAside, Standing, take
+from pipeline.chunk_plan import NewReportVersion, Plan, SetAside, Standing, take
 from pipeline.feeds.record import Item, Record, Skipped, Unreadable
 from pipeline.intake import Current, Decision, Outcome
 from pipeline.labelling import LabelRules
@@ -182,7 +182,7 @@ COLUMNS = (
 
 
 def _insert_versions(
-    session: Session, feed: Feed, rows: Sequence[NewVersion], now: datetime, job_id: int | None
+    session: Session, feed: Feed, rows: Sequence[NewReportVersion], now: datetime, job_id: int | None
 ) -> tuple[list[int], list[int]]:
     """Write new versions by COPY; the ids of those to be labelled, and of those withdrawn in the same chunk."""
     if not rows:
@@ -202,7 +202,7 @@ def _insert_versions(
     return [row.id for row in stored if not row.withdrawn], [row.id for row in stored if row.withdrawn]
 
 
-def _values(feed: Feed, row: NewVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:
+def _values(feed: Feed, row: NewReportVersion, now: datetime, job_id: int | None) -> tuple[Any, ...]:
     record = row.record
     return (
         feed.site,

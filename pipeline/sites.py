@@ -37,6 +37,25 @@ class Parts:
         """Those that judge at the sites that the model learns from."""
         return [one for site in self.learnt_from for one in self.gate.get(site, ())]
 
+    @property
+    def fitted_on(self) -> list[int]:
+        """Ids of those that fit or calibrate, and so cannot judge any more."""
+        return [one.id for one in (*self.fit, *self.calibration)]
+
+    @property
+    def calibrated_at(self) -> tuple[str, ...]:
+        """The sites of those that thresholds are set on."""
+        return tuple(sorted({one.site for one in self.calibration}))
+
+    @property
+    def counts(self) -> dict[Split, int]:
+        """How many there are of each split, at the sites that the model learns from."""
+        return {
+            Split.TRAIN: len(self.fit),
+            Split.CALIBRATION: len(self.calibration),
+            Split.GATE: len(self.internal),
+        }
+
 
 def to_train(given: Sequence[Annotation], *, sites: Collection[str] = ()) -> Parts:
     """Fit and calibrate on `sites` alone (default: all that have annotations to fit on), judge at every site.

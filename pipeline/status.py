@@ -25,7 +25,7 @@ from pipeline.tables import (
 )
 
 
-class Verdict(StrEnum):
+class RunVerdict(StrEnum):
     """How a run went, all the way to its labels."""
 
     WORKED = "worked"
@@ -53,7 +53,7 @@ class Run:
     failed: int
     pending: int
     seconds: float | None
-    verdict: Verdict
+    verdict: RunVerdict
     error: str | None
 
 
@@ -69,7 +69,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class FeedState:
+class FeedHealth:
     """A feed as the view `feed_state` has it; `alert` is failed, waiting or brought-nothing."""
 
     feed: str
@@ -103,7 +103,7 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class Refresh:
+class UnsettledRefresh:
     """A refresh that is under way (`share`: of its stage), or one whose challenger waits for a person."""
 
     refresh: int
@@ -133,9 +133,9 @@ class Status:
     jobs_running: int
     dead_letters: int
     waiting: list[str]
-    feeds: list[FeedState]
+    feeds: list[FeedHealth]
     runs: list[Run]
-    refresh: Refresh | None = None
+    refresh: UnsettledRefresh | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -178,20 +178,20 @@ def read(session: Session, *, runs: int = 5) -> Status:
     )
 
 
-def verdict(*, state: str, waits: bool, pending: int, failed: int, brought_nothing: bool) -> Verdict:
+def verdict(*, state: str, waits: bool, pending: int, failed: int, brought_nothing: bool) -> RunVerdict:
     """How a run went: the pull's own end first, then what became of the reports it brought."""
     match state:
         case JobState.DEAD | JobState.DROPPED:
-            return Verdict.FAILED
+            return RunVerdict.FAILED
         case JobState.RUNNING:
-            return Verdict.RUNNING
+            return RunVerdict.RUNNING
         case JobState.READY:
-            return Verdict.WAITING if waits else Verdict.RUNNING
+            return RunVerdict.WAITING if waits else RunVerdict.RUNNING
     if brought_nothing:
-        return Verdict.NOTHING
+        return RunVerdict.NOTHING
     if pending:
-        return Verdict.LABELLING
-    return Verdict.INCOMPLETE if failed else Verdict.WORKED
+        return RunVerdict.LABELLING
+    return RunVerdict.INCOMPLETE if failed else RunVerdict.WORKED
 
 
 ALERTS = {
@@ -225,7 +225,7 @@ def alerts(now: Status, disk: Disk, *, missed: Sequence[Missed], fullest: float)
     return found
 
 
-def _brought_nothing(feed: FeedState, runs: Sequence[Run]) -> str:
+def _brought_nothing(feed: FeedHealth, runs: Sequence[Run]) -> str:
     nights = feed.nights_without_reports
     said = f"feed {feed.feed} brought nothing for {nights} night{'s' if nights > 1 else ''}: "
     counts = next((run.counts for run in runs if run.feed == feed.feed), {})
@@ -236,7 +236,7 @@ def _brought_nothing(feed: FeedState, runs: Sequence[Run]) -> str:
     return f"{said}does the hospital's export still run?"
 
 
-def _waits_for_a_person(refresh: Refresh) -> str:
+def _waits_for_a_person(refresh: UnsettledRefresh) -> str:
     why = f", since its gates are inconclusive: {'; '.join(refresh.undecided)}" if refresh.undecided else ""
     return (
         f"model version {refresh.model_version}, of refresh {refresh.refresh}, waits for a person{why}; "
@@ -273,7 +273,7 @@ def _model(session: Session) -> Model | None:
     return Model(version.id, version.foundation, version.promoted_at, len(serving.labels), gate)
 
 
-def _refresh(session: Session) -> Refresh | None:
+def _refresh(session: Session) -> UnsettledRefresh | None:
     """The newest refresh that did not just stop, if there is still something to be said of it."""
     stopped = (RefreshState.CANCELLED, RefreshState.FAILED)
     row = session.execute(
@@ -289,7 +289,7 @@ def _refresh(session: Session) -> Refresh | None:
     waits = run.state == RefreshState.INCONCLUSIVE and stage_of_challenger == Stage.CANDIDATE
     if run.state != RefreshState.OPEN and not waits:
         return None
-    return Refresh(
+    return UnsettledRefresh(
         refresh=run.id,
         state=run.state,
         reason=run.reason,
@@ -313,14 +313,14 @@ def waiting(session: Session) -> list[str]:
     )
 
 
-def _feeds(session: Session) -> list[FeedState]:
+def _feeds(session: Session) -> list[FeedHealth]:
     rows = session.execute(
         text(
             "SELECT feed, paused_since, last_done_at, last_brought_at, nights_without_reports, alert "
             "FROM feed_state ORDER BY feed"
         )
     )
-    return [FeedState(*row) for row in rows]
+    return [FeedHealth(*row) for row in rows]
 
 
 def _runs(session: Session, runs: int) -> list[Run]:

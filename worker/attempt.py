@@ -2,18 +2,17 @@
 
 import logging
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from models.errors import ModelError
 from pipeline import jobs
 from pipeline.database import DatabaseUnavailable, Sessions
 from pipeline.errors import NightreadError
 from pipeline.feeds.record import FeedFolderMissing
 from pipeline.jobs import Claim, LeaseLost, Terms
+from worker.reasons import reason
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +42,6 @@ def attempt(sessions: Sessions, held: Claim, terms: Terms) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever a report makes the work do, it ends here as a row
         log.warning("job %d (%s) failed: %s", held.id, held.kind, reason(error))
         _settle(sessions, held, terms, error, environment=False)
-
-
-def reason(error: BaseException) -> str:
-    """Why, without report text: our own messages have none, of all others only kind and place are kept."""
-    if isinstance(error, (NightreadError, ModelError)):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{type(error).__name__}: {error.strerror}" + (f": {error.filename}" if error.filename else "")
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
 
 
 def while_database_is_away(terms: Terms) -> Retrying:

@@ -125,13 +125,10 @@ def _figures(models_folder: Path, asked: _Asked) -> Callable[[Sequence[str]], Fi
     from models.foundations import load_tokenizer  # noqa: PLC0415
 
     name = asked.language_model or asked.model.artifact
-    sha256 = asked.language_model_sha256 if asked.language_model else asked.model.artifact_sha256
+    sha256 = asked.language_model_sha256 or asked.model.artifact_sha256
     network = None
     try:
-        if artifacts.verify(models_folder / name) != sha256:
-            raise EnvironmentFailed(
-                f"{name} in the models folder is not what model {asked.model.id} was registered with; restore it"
-            )
+        artifacts.require(models_folder / name, sha256)
         if asked.language_model is None:
             tokenizer = load_tokenizer(models_folder / name)
         else:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from models import bits, comparison, devices, masked_lm, sentence_pairs, similarity
 from models.bits import Bits
-from models.classifier import Classifier
 from models.comparison import Estimate, Measure
 from pipeline import annotations, labelling, policy, training_mix
 from pipeline.labelling import ServingModel
@@ -28,6 +27,7 @@ from pipeline.tables import (
     Split,
 )
 from pipeline.training_mix import HeldOut
+from worker import classifiers
 from worker.refresh_desk import Desk
 from worker.refresh_training import Champion
 
@@ -187,7 +187,7 @@ def _sites(
     held = [one for rows in gate.values() for one in rows]
     said, churned = [], np.zeros(0, dtype=bool)
     for model in (both.champion, both.challenger):
-        classifier = Classifier.load(desk.settings.models_folder / model.artifact)
+        classifier = classifiers.load(desk.settings.models_folder, model)
         limits = np.array(model.thresholds)
         said.append(classifier.probabilities([one.text for one in held], read) >= limits)
         if model is both.challenger:

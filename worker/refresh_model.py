@@ -6,13 +6,14 @@ that the next one goes on with, and production as it was: what serves changes in
 
 import logging
 
+from models import artifacts
 from models.errors import ArtifactError, DeviceError, FoundationError
 from pipeline import jobs, model_versions, policy, promotions, refresh_runs
 from pipeline.database import Sessions
 from pipeline.jobs import LeaseLost, Terms
 from pipeline.labelling import LabelRules
 from pipeline.names import JobKind
-from pipeline.policy import Outcome
+from pipeline.policy import GateOutcome
 from pipeline.refresh_runs import Cancelled, NotRefreshed
 from pipeline.settings import Settings
 from pipeline.tables import ModelVersion, RefreshStage, RefreshState, Stage
@@ -107,7 +108,7 @@ def _promote(desk: Desk, champion: Champion, version_id: int) -> None:
     with desk.sessions.begin() as session:
         version = session.get_one(ModelVersion, version_id)
         folder, sha256 = desk.settings.models_folder / version.artifact, version.artifact_sha256
-    refresh_training.require(folder, sha256)
+    artifacts.require(folder, sha256)
     rules, by = LabelRules.of(desk.settings), f"refresh {desk.run_id}"
     for turn in while_database_is_away(desk.terms):
         with turn, desk.sessions.begin() as session:
@@ -115,7 +116,7 @@ def _promote(desk: Desk, champion: Champion, version_id: int) -> None:
             refresh_runs.stop_if_cancelled(session, desk.run_id)
             version = session.get_one(ModelVersion, version_id)
             state, reasons = policy.ending(
-                outcome=Outcome(verdict["state"]),
+                outcome=GateOutcome(verdict["state"]),
                 reasons=tuple(verdict["reasons"]),
                 champion=champion.model.id,
                 serving=promotions.serving_id(session),

@@ -66,7 +66,7 @@ class Mix:
 def champion(desk: Desk) -> Champion:
     """The version that the refresh goes on from, its files held against their hashes.
 
-    Raises `EnvironmentFailed` if they are not what was registered.
+    Raises ArtifactError if they are not what was registered.
     """
     with desk.sessions.begin() as session:
         version = session.get_one(ModelVersion, desk.run().former_model_version_id)
@@ -84,18 +84,8 @@ def champion(desk: Desk) -> Champion:
         (found.language_model, found.language_model_sha256),
         (desk.settings.models_folder / model.artifact, model.artifact_sha256),
     ):
-        require(where, registered)
+        artifacts.require(where, registered)
     return found
-
-
-def require(folder: Path, sha256: str) -> None:
-    """Raises `EnvironmentFailed` unless `folder` is whole and hashes to `sha256`."""
-    try:
-        actual = artifacts.verify(folder)
-    except ArtifactError as error:
-        raise EnvironmentFailed(str(error)) from None
-    if actual != sha256:
-        raise EnvironmentFailed(f"{folder.name!r} is not the one that was registered; restore it as it was written")
 
 
 def begin(desk: Desk) -> None:
@@ -174,12 +164,12 @@ def mix(desk: Desk, champion: Champion) -> Mix:
 
 
 def made(desk: Desk) -> Path | None:
-    """The refresh's language model, if an attempt before made it. Raises `EnvironmentFailed` if it is not whole."""
+    """The refresh's language model, if an attempt before made it. Raises ArtifactError if it is not whole."""
     run = desk.run()
     if run.language_model is None or run.language_model_sha256 is None:
         return None
     folder = desk.settings.models_folder / run.language_model
-    require(folder, run.language_model_sha256)
+    artifacts.require(folder, run.language_model_sha256)
     return folder
 
 
@@ -264,36 +254,32 @@ def refit(desk: Desk, champion: Champion, language_model: Path) -> int:
                 on_step=lambda done: tell(done.step, done.steps, done.loss),
             )
         classifier = Classifier.load(final)
-        thresholds = [0.5] * len(names)
-        if parts.calibration:
-            read = classifier.probabilities([one.text for one in parts.calibration])
-            thresholds = calibration.thresholds(read, annotations.truth(parts.calibration))
+        read = classifier.probabilities([one.text for one in parts.calibration])
+        thresholds = calibration.thresholds(read, annotations.truth(parts.calibration))
+    run = desk.run()
+    candidate = NewVersion(
+        foundation=champion.foundation,
+        artifact=final.name,
+        artifact_sha256=classifier.sha256,
+        label_set_id=champion.label_set_id,
+        thresholds=thresholds,
+        metrics={},
+        settings={
+            "refresh": desk.run_id,
+            "epochs": given.classifier_epochs,
+            "learning_rate": given.classifier_learning_rate,
+            "seed": given.seed,
+            "sites": list(parts.learnt_from),
+            "calibrated_at": list(parts.calibrated_at),
+        },
+        fitted_on=parts.fitted_on,
+        parent_id=champion.model.id,
+        created_by=f"refresh {desk.run_id}",
+        language_model=run.language_model,
+        language_model_sha256=run.language_model_sha256,
+    )
     with desk.sessions.begin() as session:
-        run = desk.run()
-        version = model_versions.register(
-            session,
-            NewVersion(
-                foundation=champion.foundation,
-                artifact=final.name,
-                artifact_sha256=classifier.sha256,
-                label_set_id=champion.label_set_id,
-                thresholds=list(thresholds),
-                metrics={},
-                settings={
-                    "refresh": desk.run_id,
-                    "epochs": given.classifier_epochs,
-                    "learning_rate": given.classifier_learning_rate,
-                    "seed": given.seed,
-                    "sites": list(parts.learnt_from),
-                    "calibrated_at": sorted({one.site for one in parts.calibration}),
-                },
-                fitted_on=[one.id for one in (*parts.fit, *parts.calibration)],
-                parent_id=champion.model.id,
-                created_by=f"refresh {desk.run_id}",
-                language_model=run.language_model,
-                language_model_sha256=run.language_model_sha256,
-            ),
-        )
+        version = model_versions.register(session, candidate)
         refresh_runs.record(session, desk.held, desk.run_id, desk.terms, model_version_id=version)
     return version
 

@@ -48,12 +48,12 @@ def classifier_for(model: ServingModel) -> "Classifier":
     if model.artifact_sha256 not in _loaded:
         import torch  # noqa: PLC0415 - only a label worker needs torch
 
-        from models.classifier import Classifier  # noqa: PLC0415
+        from worker import classifiers  # noqa: PLC0415
 
         # The label processes of a machine share its processors and its GPUs.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings().label_workers))
         gpus = torch.cuda.device_count()
         device = f"cuda:{getattr(current_process(), 'index', 0) % gpus}" if gpus else None
         _loaded.clear()  # first, so that two models never share the memory of one GPU
-        _loaded[model.artifact_sha256] = Classifier.load(settings().models_folder / model.artifact, device=device)
+        _loaded[model.artifact_sha256] = classifiers.load(settings().models_folder, model, device=device)
     return _loaded[model.artifact_sha256]

@@ -18,7 +18,7 @@ from pipeline.database import Sessions
 from pipeline.jobs import worker_name
 from pipeline.names import JobKind
 from worker import runtime
-from worker.attempt import reason
+from worker.reasons import reason
 
 log = logging.getLogger("worker.training_process")  # by name: this module is also run as __main__
 

@@ -38,12 +38,8 @@ Disagreements = Annotated[
 ]
 
 
-class NotWritten(NightreadError):
+class TableNotWritten(NightreadError):
     """A file cannot be written."""
-
-
-class NotImported(NightreadError):
-    """The file's labels are not those that were asked for."""
 
 
 @app.command(name="import")
@@ -80,11 +76,8 @@ def import_file(
         found = annotation_files.read(
             file, id_column=id_column, text_column=text_column, annotator=annotator, known=list(known.values())
         )
-        if label_set is not None and (differing := set(found.labels) ^ set(known[label_set])):
-            raise NotImported(
-                f"{file} does not have the labels of {label_set!r}; only one of the two has: "
-                + ", ".join(sorted(differing))
-            )
+        if label_set is not None:
+            found.require_labels(known[label_set], of=f"label set {label_set!r}")
         with house.sessions.begin() as session:
             label_set_id = label_sets.for_names(session, found.labels)
             names = label_sets.names(session, label_set_id)
@@ -283,7 +276,7 @@ def _write_disagreements(out: Path | None, reports: Sequence[ReadReport], names:
 
 def _refuse_existing(out: Path | None) -> None:
     if out is not None and out.exists():
-        raise NotWritten(f"{out} exists; name another file, so that no labels in it are lost")
+        raise TableNotWritten(f"{out} exists; name another file, so that no labels in it are lost")
 
 
 def _write(out: Path, lines: Iterable[Sequence[object]]) -> None:
@@ -294,4 +287,4 @@ def _write(out: Path, lines: Iterable[Sequence[object]]) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as stream:
             csv.writer(stream).writerows(lines)
     except OSError as error:
-        raise NotWritten(f"{out} cannot be written: {error.strerror}") from None
+        raise TableNotWritten(f"{out} cannot be written: {error.strerror}") from None

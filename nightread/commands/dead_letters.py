@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
@@ -12,7 +10,9 @@ from rich.table import Table
 from sqlalchemy.orm import Session
 
 from nightread import console
+from nightread.commands.figures import number
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
+from nightread.console import local_time
 from nightread.house import opened
 from pipeline import dead_letters
 from pipeline.dead_letters import DeadLetter, Retried
@@ -64,9 +64,9 @@ def list_letters(
             one.kind,
             escape(_of(one)),
             escape(one.reason or "–"),
-            _number(one.model),
+            number(one.model),
             str(one.failures),
-            _time(one.since, house_settings.zone),
+            local_time(one.since, house_settings.zone) or "–",
             "yes" if one.settled else "",
         )
     console.out.print(table)
@@ -88,9 +88,10 @@ def show(
         write_json({**asdict(letter), **history})
         return
     zone = house_settings.zone
+    since = local_time(letter.since, zone) or "–"
     settled = ", settled" if letter.settled and letter.state is JobState.DEAD else ""
     console.out.print(
-        f"Job {letter.job}: {letter.kind} of {_of(letter)}, {letter.state} since {_time(letter.since, zone)}{settled}",
+        f"Job {letter.job}: {letter.kind} of {_of(letter)}, {letter.state} since {since}{settled}",
         markup=False,
     )
     console.out.print(f"Reason: {letter.reason or '–'}", markup=False)
@@ -100,18 +101,18 @@ def show(
             table.add_column(column, justify="right" if column in {"job", "reports", "model"} else "left")
         for one in failures:
             table.add_row(
-                _time(one.at, zone),
+                local_time(one.at, zone),
                 str(one.job),
                 str(one.reports),
                 CAUSES[one.cause],
                 escape(one.reason),
-                _number(one.model),
+                number(one.model),
                 escape(one.worker or "–"),
             )
         console.out.print(table)
     for decision in decisions:
         what = "retried" if decision.what is EventKind.DEAD_LETTER_RETRIED else "dropped"
-        said = f"{_time(decision.at, zone)}: {what} by {decision.by or '–'}"
+        said = f"{local_time(decision.at, zone)}: {what} by {decision.by or '–'}"
         console.out.print(said + (f" – {decision.note}" if decision.note else ""), markup=False)
 
 
@@ -163,15 +164,7 @@ def _say_retried(done: Retried) -> None:
 
 
 def _of(one: DeadLetter) -> str:
-    return f"feed {one.feed}" if one.kind is JobKind.PULL else f"report {_number(one.report)}"
-
-
-def _number(value: int | None) -> str:
-    return "–" if value is None else str(value)
-
-
-def _time(moment: datetime | None, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else "–"
+    return f"feed {one.feed}" if one.kind is JobKind.PULL else f"report {number(one.report)}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

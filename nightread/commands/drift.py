@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from nightread import console, crew
 from nightread.commands.shared import AsJson, Home, settings, write_json
+from nightread.console import local_time
 from nightread.house import opened
 from pipeline import drift, schedules
 from pipeline.drift import Measured
@@ -49,10 +49,9 @@ def show(context: typer.Context, as_json: AsJson = False, home: Home = None) -> 
 
 
 @app.command()
-def measure(context: typer.Context, home: Home = None) -> None:
+def measure(home: Home = None) -> None:
     """Measure now, whatever the schedule says, and let a refresh begin if one is due."""
-    named: dict[str, Any] = context.parent.params if context.parent else {}  # --home may stand before "measure" as well
-    house_settings = settings(home or named.get("home"))
+    house_settings = settings(home)
     with opened(house_settings) as house:
         with house.sessions.begin() as session:
             new = drift.ask(session, attempts=house_settings.attempts) is not None
@@ -80,7 +79,8 @@ def _print(found: Sequence[Measured], zone: ZoneInfo) -> None:
     what = f"{exceeded} of {len(found)} signals exceed their thresholds (>)" if exceeded else "No threshold is exceeded"
     night = found[0]
     console.out.print(
-        f"{what}. Measured {_local(night.measured_at, zone)}, by model version {night.model_version}.", soft_wrap=True
+        f"{what}. Measured {local_time(night.measured_at, zone)}, by model version {night.model_version}.",
+        soft_wrap=True,
     )
 
 
@@ -117,11 +117,7 @@ def _coming(session: Session, house_settings: Settings) -> str:
     )
     if one.paused_since is not None:
         return "All schedules are paused; `nightread resume` ends that."
-    return f"The next is due {_local(one.next, house_settings.zone)}." if one.next else ""
-
-
-def _local(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+    return f"The next is due {local_time(one.next, house_settings.zone)}." if one.next else ""
 
 
 def _number(value: float | None) -> str:

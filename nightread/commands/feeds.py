@@ -1,6 +1,5 @@
 """`feeds`: how far each has been read, and what a pull would make of one."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from nightread import console, waiting
 from nightread.commands.shared import AsJson, Home, settings, write_json
+from nightread.console import local_time
 from nightread.house import opened
 from pipeline import feed_states, feeds, pulls
 from pipeline.dry_run import DryRun, Intended, dry_run
@@ -41,7 +41,6 @@ def show(context: typer.Context, as_json: AsJson = False, home: Home = None) -> 
 
 @app.command()
 def check(
-    context: typer.Context,
     name: Annotated[str, typer.Argument(help="Feed of the settings.")],
     first: Annotated[int, typer.Option(min=0, help="How many records, and places of each reason, to show.")] = 5,
     limit: Annotated[int, typer.Option(min=1, help="How many records to go through at most.")] = 1000,
@@ -54,8 +53,7 @@ def check(
 
     Texts, accession numbers and patients are shown on a terminal only.
     """
-    named: dict[str, Any] = context.parent.params if context.parent else {}  # options may stand before "check" as well
-    house_settings = settings(home or named.get("home"))
+    house_settings = settings(home)
     feed = pulls.named(house_settings, name)
     with opened(house_settings) as house:
         with house.sessions.begin() as session:
@@ -66,7 +64,7 @@ def check(
         )
         found = dry_run(house.sessions, feed, reader, first=first, limit=limit)
     stood = "from the start" if from_start else position(cursor)
-    if as_json or named.get("as_json"):
+    if as_json:
         write_json({"feed": name, "kind": feed.kind, "from": stood, **_as_json(found)})
     else:
         console.out.print(f"{name}: {feed.kind} in {feed.path}, {stood}.", markup=False, soft_wrap=True)
@@ -79,13 +77,13 @@ def _print_states(states: list[FeedState], zone: ZoneInfo) -> None:
         table.add_column(column)
     for state in states:
         gone = "" if state.in_settings else "\nnot in the settings"
-        last = f"{_local(state.last_started_at, zone)} {state.last_state}" if state.last_state else "never"
+        last = f"{local_time(state.last_started_at, zone)} {state.last_state}" if state.last_state else "never"
         table.add_row(
             escape(f"{_plain(state.name)}\n{_plain(f'{state.kind}, {state.site}')}{gone}"),
             escape(_plain(state.position)),
             escape(last + (f"\n{_plain(state.error)}" if state.error else "")),
             "" if state.lag_seconds is None else _duration(state.lag_seconds),
-            _local(state.newest_report_at, zone),
+            local_time(state.newest_report_at, zone),
             escape(waiting.counts(state.counts)) if state.last_state else "",
         )
     console.out.print(table)
@@ -114,9 +112,9 @@ def _records(records: list[Intended], zone: ZoneInfo) -> Table:
         {
             "id": record.source_id,
             "outcome": outcome,
-            "updated": _local(record.updated_at, zone),
-            "study": _local(record.study_at, zone),
-            "issued": _local(record.issued_at, zone),
+            "updated": local_time(record.updated_at, zone),
+            "study": local_time(record.study_at, zone),
+            "issued": local_time(record.issued_at, zone),
             "accession": (record.accession or "") if on_terminal else "",
             "patient": (record.patient or "") if on_terminal else "",
             "code": record.code or "",
@@ -178,10 +176,6 @@ def _as_json(found: DryRun) -> dict[str, Any]:
 def _plain(text: str) -> str:
     """On one line and without what a terminal would obey."""
     return " ".join(console.harmless(text).split())
-
-
-def _local(moment: datetime | None, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else ""
 
 
 def _duration(seconds: float) -> str:

@@ -17,6 +17,11 @@ def figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def number(value: int | None) -> str:
+    """A whole number, or a dash."""
+    return "–" if value is None else str(value)
+
+
 def interval(value: float | None, between: tuple[float, float] | None) -> str:
     return figure(value) + (f" ({between[0]:.3f} to {between[1]:.3f})" if between else "")
 

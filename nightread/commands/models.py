@@ -81,10 +81,11 @@ def train(
         made = training.train(
             house, file, foundation, recipe, by=who(), promote=promote, label_set_name=label_set, only=site or ()
         )
-    of = f" of {_listed(made.learnt_from)}" if len(made.scores) > 1 else ""
+    counts = made.parts.counts
+    of = f" of {_listed(made.parts.learnt_from)}" if len(made.scores) > 1 else ""
     console.out.print(
-        f"{sum(made.reports.values())} reports{of}, {made.labels} labels; "
-        + ", ".join(f"{count} {split}" for split, count in made.reports.items()),
+        f"{sum(counts.values())} reports{of}, {made.labels} labels; "
+        + ", ".join(f"{count} {split}" for split, count in counts.items()),
         markup=False,
     )
     if made.splits_kept:
@@ -135,11 +136,12 @@ def evaluate(
 
 
 def _print_figures(made: "Trained") -> None:
-    if made.uncalibrated == made.learnt_from:
+    uncalibrated = [site for site in made.parts.learnt_from if site not in made.parts.calibrated_at]
+    if not made.parts.calibration:
         console.out.print("Every threshold is 0.5: no annotation is in the split calibration to set them on.")
-    elif made.uncalibrated:
+    elif uncalibrated:
         console.out.print(
-            f"{_listed(made.uncalibrated)}: no annotation is in the split calibration; thresholds are set on "
+            f"{_listed(uncalibrated)}: no annotation is in the split calibration; thresholds are set on "
             "the other sites alone.",
             markup=False,
         )
@@ -153,8 +155,8 @@ def _print_figures(made: "Trained") -> None:
         for one in made.scores:
             if one.not_judged:
                 console.out.print(f"Not judged: {one.not_judged}.")
-    if made.seen:
-        console.out.print(seen_note(made.seen))
+    if made.parts.seen:
+        console.out.print(seen_note(made.parts.seen))
 
 
 def _labels_table(judged: "Judged") -> Table:

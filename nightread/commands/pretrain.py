@@ -1,12 +1,15 @@
 """`pretrain`: a foundation learns the language of corpora, in a new vocabulary if one is given."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nightread import console
 from nightread.commands.shared import AsJson, Home, settings, write_json
+
+if TYPE_CHECKING:
+    from nightread.pretraining import Pretrained
 
 app = typer.Typer()
 
@@ -77,10 +80,15 @@ def pretrain(
     made = pretraining.run(house_settings, corpus, foundation, vocabulary, out, recipe, resume=resume)
     if made is None:
         return  # one of several processes, and not the one that speaks
-    last = made.log[-1]
     if as_json:
-        write_json({"model": made.folder, "sha256": made.sha256, "last_step": last})
+        write_json({"model": made.folder, "sha256": made.sha256, "last_step": made.log[-1]})
         return
+    _print(made)
+    console.out.print(f"The new foundation is {made.folder}, its curve {out / pretraining.CURVE}.", markup=False)
+
+
+def _print(made: "Pretrained") -> None:
+    first, last = made.log[0], made.log[-1]
     if made.transplanted:
         moved = made.transplanted
         console.out.print(
@@ -89,6 +97,5 @@ def pretrain(
         )
     console.out.print(
         f"{last['step']:,} steps, {last['tokens']:,} tokens, {last['tokens_per_second']:,.0f} tokens/s; "
-        f"loss {made.log[0]['loss']:.3f} at first, {last['loss']:.3f} at last."
+        f"loss {first['loss']:.3f} at first, {last['loss']:.3f} at last."
     )
-    console.out.print(f"The new foundation is {made.folder}, its curve {out / pretraining.CURVE}.", markup=False)

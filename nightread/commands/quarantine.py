@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from nightread import console
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
+from nightread.console import local_time
 from nightread.house import House, opened
 from pipeline import identifying, pulls, quarantine
 from pipeline.errors import NightreadError
@@ -166,14 +166,14 @@ def _table(records: Iterable[Quarantined], zone: ZoneInfo) -> Table:
     for column in ("feed", "place", "reason", "report", "since", "released"):
         table.add_column(column, overflow="fold")
     for record in records:
-        released = f"{_time(record.released_at, zone)}: {record.release_outcome}" if record.released_at else ""
+        released = f"{local_time(record.released_at, zone)}: {record.release_outcome}" if record.released_at else ""
         table.add_row(
             str(record.id),
             escape(record.feed),
             escape(record.place),
             _reason(record),
             escape(record.source_id or ""),
-            _time(record.quarantined_at, zone),
+            local_time(record.quarantined_at, zone),
             released,
         )
     return table
@@ -189,11 +189,11 @@ def _described(record: Quarantined, zone: ZoneInfo) -> Table:
         "place": record.place,
         "reason": _reason(record),
         "report": record.source_id or "its id could not be read",
-        "quarantined": _time(record.quarantined_at, zone),
+        "quarantined": local_time(record.quarantined_at, zone),
     }
     if record.released_at is not None:
         became = f", report {record.released_report_id}" if record.released_report_id else ""
-        rows["released"] = f"{_time(record.released_at, zone)} by {record.released_by}"
+        rows["released"] = f"{local_time(record.released_at, zone)} by {record.released_by}"
         rows["because"] = record.release_note or ""
         rows["came to"] = f"{record.release_outcome}{became}"
     for name, value in rows.items():
@@ -205,7 +205,7 @@ def _released_before(release: Release, zone: ZoneInfo) -> str:
     """A release after which the record was held back anew."""
     what = f" for {', '.join(release.kinds)}" if release.kinds else ""
     became = f", report {release.report_id}" if release.report_id else ""
-    said = f"{_time(release.at, zone)}: released{what} by {release.by}: {release.outcome}{became}"
+    said = f"{local_time(release.at, zone)}: released{what} by {release.by}: {release.outcome}{became}"
     return said + (f" – {release.note}" if release.note else "") + "; held back anew since"
 
 
@@ -213,7 +213,7 @@ def _held(version: HeldVersion, zone: ZoneInfo) -> str:
     said = [name for name in ("current", "withdrawn", "flagged") if getattr(version, name)]
     return (
         f"We hold of it: version {version.version} (report {version.report_id}), "
-        f"received {_time(version.received_at, zone)}" + (f"; {', '.join(said)}" if said else "")
+        f"received {local_time(version.received_at, zone)}" + (f"; {', '.join(said)}" if said else "")
     )
 
 
@@ -238,7 +238,3 @@ def _show_text(house: House, record: Quarantined) -> None:
 
 def _reason(record: Quarantined) -> str:
     return f"{record.reason}: {', '.join(record.kinds)}" if record.kinds else record.reason
-
-
-def _time(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"

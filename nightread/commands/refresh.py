@@ -2,8 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,21 +14,22 @@ from sqlalchemy.orm import Session
 from nightread import console, crew
 from nightread.commands.figures import figure
 from nightread.commands.shared import AsJson, Home, Wait, settings, who, write_json
+from nightread.console import local_time
 from nightread.crew import Member
 from nightread.house import House, opened
 from nightread.status_screen import duration
 from nightread.waiting import LOOK_SECONDS
 from pipeline import refresh_history, refresh_runs
 from pipeline.names import JobKind
+from pipeline.policy import GateOutcome
 from pipeline.refresh_history import Refresh
-from pipeline.settings import Settings
 from pipeline.tables import Job, JobState, RefreshRun, RefreshState
 from worker import refresh_desk
 
 app = typer.Typer(name="refresh")
 
 ASKED = "asked"
-COLOURS = {"passed": "green", "failed": "red", refresh_history.INCONCLUSIVE: "yellow"}
+COLOURS = {GateOutcome.PASSED: "green", GateOutcome.FAILED: "red", GateOutcome.INCONCLUSIVE: "yellow"}
 
 
 @app.callback(invoke_without_command=True)
@@ -74,14 +74,14 @@ def ask(
 
 
 @app.command()
-def status(context: typer.Context, as_json: AsJson = False, home: Home = None) -> None:
+def status(as_json: AsJson = False, home: Home = None) -> None:
     """The newest refresh: how far it is, or what came of it and what each gate said."""
-    house_settings = _settings(context, home)
+    house_settings = settings(home)
     with opened(house_settings) as house, house.sessions.begin() as session:
         refresh_runs.close_dead(session, rules=house.rules)
         found = refresh_history.newest(session)
         waits = _waits_for(session) if found is not None and found.state == RefreshState.OPEN else None
-    if as_json or _before(context, "as_json"):
+    if as_json:
         write_json(found.as_json() if found else None)
     elif found is None:
         console.out.print("No refresh yet; `nightread refresh` asks for one.", markup=False)
@@ -91,9 +91,9 @@ def status(context: typer.Context, as_json: AsJson = False, home: Home = None) -
 
 
 @app.command()
-def cancel(context: typer.Context, home: Home = None) -> None:
+def cancel(home: Home = None) -> None:
     """Stop the refresh that is under way; production stays as it is."""
-    with opened(_settings(context, home)) as house, house.sessions.begin() as session:
+    with opened(settings(home)) as house, house.sessions.begin() as session:
         run = refresh_runs.cancel(session, by=who(), rules=house.rules)
         if run.state == RefreshState.OPEN:
             console.out.print(f"Refresh {run.id} is asked to stop; it does so at its next step.")
@@ -103,12 +103,12 @@ def cancel(context: typer.Context, home: Home = None) -> None:
 
 
 @app.command()
-def history(context: typer.Context, as_json: AsJson = False, home: Home = None) -> None:
+def history(as_json: AsJson = False, home: Home = None) -> None:
     """All refreshes: why, when, on how many texts, and what came of them."""
-    house_settings = _settings(context, home)
+    house_settings = settings(home)
     with opened(house_settings) as house, house.sessions.begin() as session:
         found = refresh_history.refreshes(session)
-    if as_json or _before(context, "as_json"):
+    if as_json:
         write_json([one.as_json() for one in found])
         return
     if not found:
@@ -124,23 +124,13 @@ def history(context: typer.Context, as_json: AsJson = False, home: Home = None) 
     for one in found:
         table.add_row(
             str(one.refresh),
-            escape(f"{one.asked_at.astimezone(house_settings.zone):%Y-%m-%d %H:%M}\n{one.asked_by}"),
+            escape(f"{local_time(one.asked_at, house_settings.zone)}\n{one.asked_by}"),
             escape(console.harmless(one.reason)),
             f"{one.new_texts} + {one.replayed_texts}",
             _models(one),
             one.state,
         )
     console.out.print(table)
-
-
-def _settings(context: typer.Context, home: Path | None) -> Settings:
-    """Of the home that is named before the subcommand or behind it."""
-    return settings(home or _before(context, "home"))
-
-
-def _before(context: typer.Context, option: str) -> Any:
-    """An option that stands before the subcommand."""
-    return context.parent.params.get(option) if context.parent else None
 
 
 def _wait(house: House, number: int) -> None:
@@ -200,11 +190,11 @@ def _print_facts(found: Refresh, waits: str | None, zone: ZoneInfo) -> None:
     shown = {
         "state": found.state + (f"; {found.cancel_asked_by} asked to stop it" if found.cancel_asked_by else ""),
         "reason": found.reason,
-        "asked": f"{found.asked_at.astimezone(zone):%Y-%m-%d %H:%M} by {found.asked_by}",
+        "asked": f"{local_time(found.asked_at, zone)} by {found.asked_by}",
         "stage": _stage(found),
         "texts": texts + (f", {found.left_out_texts} left out since" if found.left_out_texts else ""),
         "model": _models(found),
-        "finished": f"{found.finished_at.astimezone(zone):%Y-%m-%d %H:%M}" if found.finished_at else "",
+        "finished": local_time(found.finished_at, zone),
         "waits": waits or "",
     }
     for name, value in shown.items():
@@ -240,16 +230,16 @@ def _print_end(found: Refresh) -> None:
         for one in gates:
             between = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
             table.add_row(
-                escape(console.harmless(one.gate)),
-                f"[{COLOURS[one.outcome]}]{one.outcome}[/]" if one.outcome in COLOURS else escape(one.outcome),
+                escape(console.harmless(one.name)),
+                f"[{COLOURS[one.outcome]}]{one.outcome}[/]" if one.outcome in COLOURS else one.outcome,
                 f"{figure(one.champion)} → {figure(one.challenger)}",
                 between,
                 "" if one.margin is None else f"{one.margin:g}",
             )
         console.out.print(table)
         for one in gates:
-            if one.reason and one.outcome != "passed":
-                console.out.print(f"{one.gate}: {one.reason}", markup=False)
+            if one.reason and one.outcome is not GateOutcome.PASSED:
+                console.out.print(f"{one.name}: {one.reason}", markup=False)
     if found.state == RefreshState.OPEN:
         return
     console.out.print(f"Refresh {found.refresh}: {_said(found)}", markup=False)

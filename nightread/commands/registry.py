@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nightread import console, registry, thresholds
-from nightread.commands.figures import figure, interval, site_table
+from nightread.commands.figures import figure, interval, number, site_table
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
+from nightread.console import local_time
 from nightread.house import House, opened
 from nightread.registry import Verified
 from pipeline import annotation_files, model_forgetting, model_history
@@ -52,8 +53,8 @@ def list_versions(as_json: AsJson = False, home: Home = None) -> None:
     for one in found:
         table.add_row(
             str(one.version),
-            _number(one.parent),
-            _number(one.serving_rank),
+            number(one.parent),
+            number(one.serving_rank),
             figure(one.gate_macro_f1),
             str(one.reports_labelled),
             _stage(one),
@@ -274,8 +275,8 @@ def _print_details(found: Details, verified: Verified, zone: ZoneInfo) -> None:
     children = ", ".join(map(str, found.children))
     for name, value in {
         "stage": _stage(one),
-        "rank": _number(one.serving_rank),
-        "made from version": _number(one.parent),
+        "rank": number(one.serving_rank),
+        "made from version": number(one.parent),
         "children": children or "–",
         "foundation": one.foundation,
         "label set": f"{one.label_set}, {len(found.thresholds)} labels",
@@ -315,18 +316,10 @@ def _stage(one: Version) -> str:
     return "serves" if one.serves else one.stage
 
 
-def _number(value: int | None) -> str:
-    return "–" if value is None else str(value)
-
-
-def _time(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
-
-
 def _when_and_who(moment: datetime | None, who_did: str | None, zone: ZoneInfo) -> str:
     if moment is None:
         return "–"
-    return _time(moment, zone) + (f" by {who_did}" if who_did else "")
+    return local_time(moment, zone) + (f" by {who_did}" if who_did else "")
 
 
 def _flat(values: dict[str, object]) -> str:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -12,13 +11,13 @@ from rich.table import Table
 
 from nightread import console, corpora
 from nightread.commands.shared import AsJson, Home, settings, write_json
-from nightread.console import Tracker
+from nightread.console import Tracker, local_time
 from nightread.corpora import Kind
 from nightread.corpus_files import CorpusError
 from nightread.house import opened
 from pipeline import replay
 from pipeline.replay import Stratum
-from pipeline.settings import ReplaySettings, Settings
+from pipeline.settings import ReplaySettings
 
 _BETWEEN_UPDATES = 200
 _EMPTY = (
@@ -49,7 +48,6 @@ def show(context: typer.Context, as_json: AsJson = False, home: Home = None) -> 
 
 @app.command()
 def add(
-    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus of files, see `nightread corpus`.")],
     as_json: AsJson = False,
     home: Home = None,
@@ -58,7 +56,7 @@ def add(
 
     A bounded sample is kept, as of reports. What is in already changes nothing; long documents are cut.
     """
-    house_settings, as_json = _asked(context, home, as_json)
+    house_settings = settings(home)
     if name == corpora.REPORTS:
         raise CorpusError(
             f"the corpus {name!r} is the stored reports, which `nightread replay refill` takes, and which leave when "
@@ -85,9 +83,9 @@ def add(
 
 
 @app.command()
-def refill(context: typer.Context, as_json: AsJson = False, home: Home = None) -> None:
+def refill(as_json: AsJson = False, home: Home = None) -> None:
     """Take from the stored reports what should be kept, and let go what should not; every refresh does so first."""
-    house_settings, as_json = _asked(context, home, as_json)
+    house_settings = settings(home)
     with opened(house_settings) as house, house.sessions.begin() as session:
         refilled = replay.refill(session, kept=house_settings.replay)
     if as_json:
@@ -98,12 +96,6 @@ def refill(context: typer.Context, as_json: AsJson = False, home: Home = None) -
         "with their reports.",
         markup=False,
     )
-
-
-def _asked(context: typer.Context, home: Path | None, as_json: bool) -> tuple[Settings, bool]:
-    """The settings, and whether JSON is wanted; the options may stand before the subcommand as well."""
-    before: dict[str, Any] = context.parent.params if context.parent else {}
-    return settings(home or before.get("home")), as_json or bool(before.get("as_json"))
 
 
 def _counted(texts: Iterator[str], shown: Tracker) -> Iterator[str]:
@@ -127,6 +119,6 @@ def _print(strata: list[Stratum], kept: ReplaySettings, zone: ZoneInfo) -> None:
     ):
         table.add_column(column, footer, justify="right" if column in ("kept", "held out") else "left", overflow="fold")
     for one in strata:
-        moments = (f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in (one.oldest_added_at, one.newest_added_at))
+        moments = (local_time(moment, zone) for moment in (one.oldest_added_at, one.newest_added_at))
         table.add_row(escape(console.harmless(one.name)), f"{one.kept:,}", f"{one.held_out:,}", *moments)
     console.out.print(table)

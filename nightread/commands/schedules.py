@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from nightread import console
 from nightread.commands.shared import AsJson, Home, settings, who, write_json
+from nightread.console import local_time
 from nightread.house import opened
 from pipeline import pulls, schedules
 from pipeline.settings import Settings
@@ -37,7 +37,12 @@ def show_schedules(as_json: AsJson = False, home: Home = None) -> None:
         zone = one.schedule.zone
         state = "paused" if one.paused_since else "missed" if one.missed else ""
         table.add_row(
-            escape(one.schedule.name), one.schedule.cron, zone.key, _time(one.last, zone), _time(one.next, zone), state
+            escape(one.schedule.name),
+            one.schedule.cron,
+            zone.key,
+            local_time(one.last, zone),
+            local_time(one.next, zone),
+            state,
         )
     console.out.print(table)
 
@@ -93,7 +98,3 @@ def _as_data(one: Served) -> dict[str, str | None]:
         "timezone": one.schedule.zone.key,
         **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
     }
-
-
-def _time(moment: datetime | None, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else ""

@@ -13,11 +13,22 @@ import typer
 from pipeline import settings as house_settings
 from pipeline.settings import Settings
 
+
+def _or_before(context: typer.Context, option: typer.CallbackParam, given: Any) -> Any:
+    """What is given, or else what stands before the subcommand, as in `nightread refresh --json status`."""
+    return given or (context.parent.params.get(option.name or "", given) if context.parent else given)
+
+
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="Data folder (default: $NIGHTREAD_HOME, else .nightread).", show_default=False),
+    typer.Option(
+        "--home",
+        help="Data folder (default: $NIGHTREAD_HOME, else .nightread).",
+        show_default=False,
+        callback=_or_before,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON alone to stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON alone to stdout.", callback=_or_before)]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done, with a progress bar.")]
 
 

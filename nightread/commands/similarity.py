@@ -11,7 +11,7 @@ from rich.table import Table
 from models import sentence_pairs
 from models.sentence_pairs import Format
 from nightread import console
-from nightread.commands.shared import AsJson, Home, write_json
+from nightread.commands.shared import AsJson, write_json
 
 if TYPE_CHECKING:
     from models.similarity import RegressionStep
@@ -38,7 +38,6 @@ def similarity(
     learning_rate: Annotated[float, typer.Option(min=1e-9, max=1, help="Peak learning rate of fine-tuning.")] = 5e-5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same figures.")] = 0,
     as_json: AsJson = False,
-    home: Home = None,
 ) -> None:
     """Judge a model by sentence pairs: correlation with people's scores, with bootstrap intervals (95 %).
 

@@ -3,6 +3,8 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from nightread.console import local_time
+
 LANGUAGES = {"ko": "Korean", "en": "English", "mixed": "Korean and English"}
 
 
@@ -33,4 +35,4 @@ def day(moment: datetime | None, zone: ZoneInfo) -> str:
 
 
 def minute(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+    return f"{local_time(moment, zone)} ({zone.key})"

@@ -336,7 +336,7 @@ def test_another_language_model_than_registered_is_not_measured_with(
     execute(house, "UPDATE model_version SET language_model_sha256 = 'another' WHERE id = :id", id=version)
     job = measured(house)
     assert (job["state"], job["attempts"]) == ("ready", 0), "the environment failed, so the attempt does not count"
-    assert "tiny-language-model in the models folder is not what model 1 was registered with" in job["error"]
+    assert "'tiny-language-model' is not the one that was registered" in job["error"]
     assert house.value("SELECT count(*) FROM drift_signal") == 0
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline import jobs, label_sets, model_versions
 from pipeline.labelling import ServingModel
 from pipeline.model_versions import NewVersion
 from pipeline.names import Role
-from worker import label_reports
+from worker import classifiers, label_reports
 
 Serve = Callable[..., int]
 TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
@@ -506,8 +507,8 @@ def test_an_artifact_that_is_not_the_registered_one_labels_nothing(house: HouseU
     serve()
     stored(house, TEXTS[:1])
     execute(house, "UPDATE model_version SET artifact_sha256 = 'other'")
-    tiny = Classifier.load(house.home / "models" / "tiny", device="cpu")
-    label_reports.run_next(house.sessions, house.house.settings, worker="w", classifier_for=lambda _: tiny)
+    load = partial(classifiers.load, house.home / "models", device="cpu")
+    label_reports.run_next(house.sessions, house.house.settings, worker="w", classifier_for=load)
     (job,) = house.rows("SELECT state, attempts, error FROM job")
     assert tuple(job)[:2] == ("ready", 0)
     assert "is not the one that model 1 registered" in job.error

@@ -36,7 +36,7 @@ VERDICT = {
             "low": -0.01, "high": 0.05, "margin": 0.02, "reason": "",
         },
         {"metric": "macro-f1", "suite": "서울", "outcome": "inconclusive", "reason": "12 positives, 20 are needed"},
-        {"metric": "churn", "suite": "newest reports", "outcome": "shown", "champion": None, "challenger": 0.04},
+        {"metric": "churn", "suite": "newest reports", "outcome": "shown", "challenger": 0.04, "reason": ""},
     ],
     "reasons": ["macro-f1 서울: 12 positives, 20 are needed"],
 }  # fmt: skip

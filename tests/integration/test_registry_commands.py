@@ -20,6 +20,7 @@ from nightread.commands import registry as commands
 from nightread.commands.shared import who
 from nightread.thresholds import UnusableThresholds
 from pipeline import label_sets, model_versions
+from pipeline.annotation_files import UnusableAnnotations
 from pipeline.model_versions import NotRolledBack, PromotionRefused, UnknownModel
 from pipeline.sites import UnusableSites
 from pipeline.tables import Split
@@ -318,5 +319,5 @@ def test_annotations_that_cannot_calibrate_are_refused(
 ) -> None:
     file = annotated(tmp_path / "a.csv", splits, labels)
     refused = typed("thresholds", str(serve()), "--annotations", str(file)).exception
-    assert isinstance(refused, (UnusableThresholds, UnusableSites))
+    assert isinstance(refused, (UnusableAnnotations, UnusableSites))
     assert said in str(refused)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from under_test import HouseUnderTest
 
 from pipeline import schedules, status
-from pipeline.status import Verdict
+from pipeline.status import RunVerdict
 from scheduler import clock
 from worker import pull_reports
 
@@ -157,7 +157,12 @@ def test_a_night_that_brought_nothing_is_an_alert_until_one_brings_something(
     ]
     with house.sessions.begin() as session:
         runs = status.read(session).runs
-    assert [run.verdict for run in runs] == [Verdict.LABELLING, Verdict.NOTHING, Verdict.NOTHING, Verdict.LABELLING]
+    assert [run.verdict for run in runs] == [
+        RunVerdict.LABELLING,
+        RunVerdict.NOTHING,
+        RunVerdict.NOTHING,
+        RunVerdict.LABELLING,
+    ]
 
 
 def test_a_feed_may_be_quiet_as_long_as_its_settings_allow(house: HouseUnderTest, tmp_path: Path) -> None:

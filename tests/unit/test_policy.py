@@ -18,7 +18,7 @@ from pipeline.names import Language, Metric, Signal
 from pipeline.policy import (
     Churn,
     FiguresContradict,
-    Outcome,
+    GateOutcome,
     PairsComparison,
     SignalReading,
     SiteComparison,
@@ -137,14 +137,14 @@ def gate(verdict: Verdict, metric: Metric, suite: str | None = None) -> policy.G
 
 def test_a_better_candidate_passes() -> None:
     verdict = judged()
-    assert verdict.state is Outcome.PASSED
+    assert verdict.state is GateOutcome.PASSED
     assert verdict.reasons == ("all 3 gates passed",)
     assert verdict.accepted_by is None
 
 
 def test_a_worse_candidate_is_rejected() -> None:
     verdict = judged(sites=[WORSE])
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     assert verdict.reasons == (
         "macro F1 at east: 0.870 became 0.800 (-0.070, 95 % -0.100 to -0.040), so more than 0.02 may be lost: "
         "it is worse",
@@ -154,13 +154,13 @@ def test_a_worse_candidate_is_rejected() -> None:
 def test_one_site_that_fails_fails_the_candidate() -> None:
     west = replace(WORSE, site="west")
     verdict = judged(sites=[BETTER, west])
-    assert verdict.state is Outcome.FAILED
-    assert gate(verdict, Metric.MACRO_F1, "east").outcome is Outcome.PASSED
-    assert gate(verdict, Metric.MACRO_F1, "west").outcome is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
+    assert gate(verdict, Metric.MACRO_F1, "east").outcome is GateOutcome.PASSED
+    assert gate(verdict, Metric.MACRO_F1, "west").outcome is GateOutcome.FAILED
 
 
-@pytest.mark.parametrize(("low", "outcome"), [(-0.0199, Outcome.PASSED), (-0.02, Outcome.FAILED)])
-def test_the_lower_end_must_be_above_the_margin(low: float, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("low", "outcome"), [(-0.0199, GateOutcome.PASSED), (-0.02, GateOutcome.FAILED)])
+def test_the_lower_end_must_be_above_the_margin(low: float, outcome: GateOutcome) -> None:
     assert judged(sites=[replace(BETTER, low=low)]).state is outcome
     assert judged(similarity=[replace(PAIRS, low=low)]).state is outcome
 
@@ -172,80 +172,80 @@ def test_a_candidate_that_may_be_worse_is_told_from_one_that_is() -> None:
 
 def test_too_few_positives_are_inconclusive_and_name_site_and_way_out() -> None:
     verdict = judged(sites=[BETTER, replace(WORSE, site="west", positives=19, reports=60)])
-    assert verdict.state is Outcome.INCONCLUSIVE
+    assert verdict.state is GateOutcome.INCONCLUSIVE
     assert verdict.reasons == (
         "macro F1 at west: 20 positive labels in gate annotations are asked for, and it has 19 in 60 reports; import "
         "more of them, or accept it by name",
     )
-    assert judged(sites=[replace(BETTER, positives=20)]).state is Outcome.PASSED
+    assert judged(sites=[replace(BETTER, positives=20)]).state is GateOutcome.PASSED
 
 
 def test_a_site_without_gate_annotations_is_inconclusive() -> None:
     nothing = SiteComparison(site="new", reports=0, positives=0, champion=None, challenger=None)
     verdict = judged(sites=[BETTER, nothing])
-    assert verdict.state is Outcome.INCONCLUSIVE
+    assert verdict.state is GateOutcome.INCONCLUSIVE
     assert "macro F1 at new" in verdict.reasons[0]
     assert "it has no gate annotation" in verdict.reasons[0]
 
 
 def test_no_site_at_all_is_not_a_pass() -> None:
     verdict = judged(sites=[])
-    assert verdict.state is Outcome.INCONCLUSIVE
+    assert verdict.state is GateOutcome.INCONCLUSIVE
     assert "no site has gate annotations" in verdict.reasons[0]
 
 
 def test_similarity_without_a_file_is_listed_and_has_no_effect() -> None:
     verdict = judged(similarity=[])
-    assert verdict.state is Outcome.PASSED
-    assert [gate(verdict, Metric.PEARSON, one).outcome for one in Language] == [Outcome.NOT_ASKED] * 2
+    assert verdict.state is GateOutcome.PASSED
+    assert [gate(verdict, Metric.PEARSON, one).outcome for one in Language] == [GateOutcome.NOT_ASKED] * 2
     assert verdict.reasons == ("all 2 gates passed",)
 
 
 def test_similarity_with_a_file_has_to_be_measured() -> None:
     asked = GATES.model_copy(update={"pairs": {Language.KOREAN: Path("ko.csv"), Language.ENGLISH: Path("en.csv")}})
     verdict = judged(gates=asked)
-    assert verdict.state is Outcome.INCONCLUSIVE
-    assert gate(verdict, Metric.PEARSON, "en").outcome is Outcome.INCONCLUSIVE
-    assert gate(verdict, Metric.PEARSON, "ko").outcome is Outcome.PASSED
+    assert verdict.state is GateOutcome.INCONCLUSIVE
+    assert gate(verdict, Metric.PEARSON, "en").outcome is GateOutcome.INCONCLUSIVE
+    assert gate(verdict, Metric.PEARSON, "ko").outcome is GateOutcome.PASSED
 
 
 def test_each_language_gates_by_itself() -> None:
     english = PairsComparison(language=Language.ENGLISH, pairs=300, champion=0.8, challenger=0.7, low=-0.2, high=-0.05)
     verdict = judged(similarity=[PAIRS, english])
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     assert verdict.reasons[0].startswith("Pearson's r in en: 0.800 became 0.700")
 
 
 def test_forgetting_an_earlier_stratum_fails() -> None:
     verdict = judged(bits=[FORGOTTEN])
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     assert verdict.reasons == (
         "bits per byte on general, en: 2.000 became 2.400, 0.400 more where 0.05 is allowed: forgotten",
     )
 
 
 def test_fewer_bits_are_better_not_worse() -> None:
-    assert judged(bits=[replace(KEPT, champion=2.4, challenger=2.0)]).state is Outcome.PASSED
+    assert judged(bits=[replace(KEPT, champion=2.4, challenger=2.0)]).state is GateOutcome.PASSED
 
 
 def test_a_stratum_may_lose_its_margin() -> None:
-    assert judged(bits=[replace(KEPT, champion=0.0, challenger=0.05)]).state is Outcome.PASSED
-    assert judged(bits=[replace(KEPT, champion=0.0, challenger=0.0501)]).state is Outcome.FAILED
+    assert judged(bits=[replace(KEPT, champion=0.0, challenger=0.05)]).state is GateOutcome.PASSED
+    assert judged(bits=[replace(KEPT, champion=0.0, challenger=0.0501)]).state is GateOutcome.FAILED
 
 
 def test_one_stratum_of_many_that_is_forgotten_fails() -> None:
-    assert judged(bits=[KEPT, replace(FORGOTTEN, stratum="east, ko, 2026-Q1")]).state is Outcome.FAILED
+    assert judged(bits=[KEPT, replace(FORGOTTEN, stratum="east, ko, 2026-Q1")]).state is GateOutcome.FAILED
 
 
 def test_a_stratum_that_is_new_is_shown_only() -> None:
     verdict = judged(bits=[KEPT, replace(FORGOTTEN, stratum="west, ko, 2026-Q4", earlier=False)])
-    assert verdict.state is Outcome.PASSED
-    assert gate(verdict, Metric.BITS_PER_BYTE, "west, ko, 2026-Q4").outcome is Outcome.SHOWN
+    assert verdict.state is GateOutcome.PASSED
+    assert gate(verdict, Metric.BITS_PER_BYTE, "west, ko, 2026-Q4").outcome is GateOutcome.SHOWN
 
 
 def test_where_nothing_was_learnt_before_nobody_can_tell_whether_it_is_forgotten() -> None:
     verdict = judged(bits=[replace(KEPT, earlier=False)])
-    assert verdict.state is Outcome.INCONCLUSIVE
+    assert verdict.state is GateOutcome.INCONCLUSIVE
     assert "nightread replay add" in gate(verdict, Metric.BITS_PER_BYTE, "small strata together").reason
 
 
@@ -254,36 +254,38 @@ SMALL = [replace(FORGOTTEN, stratum=f"west ko {number}", words=120) for number i
 
 def test_a_few_hidden_words_decide_nothing_by_themselves() -> None:
     verdict = judged(bits=[KEPT, SMALL[0]])
-    assert verdict.state is Outcome.PASSED
-    assert gate(verdict, Metric.BITS_PER_BYTE, SMALL[0].stratum).outcome is Outcome.SHOWN
+    assert verdict.state is GateOutcome.PASSED
+    assert gate(verdict, Metric.BITS_PER_BYTE, SMALL[0].stratum).outcome is GateOutcome.SHOWN
 
 
 def test_small_strata_are_judged_together() -> None:
     verdict = judged(bits=[KEPT, *SMALL])
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     together = gate(verdict, Metric.BITS_PER_BYTE, "small strata together")
-    assert (together.outcome, together.items) == (Outcome.FAILED, 240)
+    assert (together.outcome, together.items) == (GateOutcome.FAILED, 240)
     assert together.challenger == pytest.approx(SMALL[0].challenger)
 
 
 def test_a_stratum_of_which_no_word_is_hidden_does_not_stand_in_the_way() -> None:
     empty = replace(KEPT, stratum="east en 2020-Q1", words=0, champion=None, challenger=None)
-    assert judged(bits=[KEPT, empty]).state is Outcome.PASSED
+    assert judged(bits=[KEPT, empty]).state is GateOutcome.PASSED
 
 
 @pytest.mark.parametrize(
     ("outcome", "serving", "may_promote", "state"),
     [
-        (Outcome.PASSED, 1, True, RefreshState.PROMOTED),
-        (Outcome.PASSED, 1, False, RefreshState.INCONCLUSIVE),
-        (Outcome.PASSED, 2, True, RefreshState.INCONCLUSIVE),
-        (Outcome.PASSED, None, True, RefreshState.INCONCLUSIVE),
-        (Outcome.INCONCLUSIVE, 1, True, RefreshState.INCONCLUSIVE),
-        (Outcome.FAILED, 1, True, RefreshState.REJECTED),
-        (Outcome.FAILED, 2, True, RefreshState.REJECTED),
+        (GateOutcome.PASSED, 1, True, RefreshState.PROMOTED),
+        (GateOutcome.PASSED, 1, False, RefreshState.INCONCLUSIVE),
+        (GateOutcome.PASSED, 2, True, RefreshState.INCONCLUSIVE),
+        (GateOutcome.PASSED, None, True, RefreshState.INCONCLUSIVE),
+        (GateOutcome.INCONCLUSIVE, 1, True, RefreshState.INCONCLUSIVE),
+        (GateOutcome.FAILED, 1, True, RefreshState.REJECTED),
+        (GateOutcome.FAILED, 2, True, RefreshState.REJECTED),
     ],
 )
-def test_what_a_refresh_comes_to(outcome: Outcome, serving: int | None, may_promote: bool, state: RefreshState) -> None:
+def test_what_a_refresh_comes_to(
+    outcome: GateOutcome, serving: int | None, may_promote: bool, state: RefreshState
+) -> None:
     found, reasons = policy.ending(
         outcome=outcome, reasons=("why",), champion=1, serving=serving, may_promote=may_promote
     )
@@ -293,17 +295,17 @@ def test_what_a_refresh_comes_to(outcome: Outcome, serving: int | None, may_prom
 
 def test_churn_is_shown_and_gates_only_with_a_limit() -> None:
     churn = Churn(reports=200, changed=60)
-    assert gate(judged(churn=churn), Metric.CHURN).outcome is Outcome.SHOWN
+    assert gate(judged(churn=churn), Metric.CHURN).outcome is GateOutcome.SHOWN
     assert gate(judged(churn=churn), Metric.CHURN).challenger == pytest.approx(0.3)
     strict, lax = (GATES.model_copy(update={"churn": limit}) for limit in (0.29, 0.3))
-    assert judged(churn=churn, gates=strict).state is Outcome.FAILED
-    assert judged(churn=churn, gates=lax).state is Outcome.PASSED
+    assert judged(churn=churn, gates=strict).state is GateOutcome.FAILED
+    assert judged(churn=churn, gates=lax).state is GateOutcome.PASSED
 
 
 @pytest.mark.parametrize("churn", [None, Churn(reports=0, changed=0)])
 def test_churn_that_could_not_be_measured_matters_only_with_a_limit(churn: Churn | None) -> None:
-    assert judged(churn=churn).state is Outcome.PASSED
-    assert judged(churn=churn, gates=GATES.model_copy(update={"churn": 0.5})).state is Outcome.INCONCLUSIVE
+    assert judged(churn=churn).state is GateOutcome.PASSED
+    assert judged(churn=churn, gates=GATES.model_copy(update={"churn": 0.5})).state is GateOutcome.INCONCLUSIVE
 
 
 # --- the verdict of all gates together
@@ -313,23 +315,23 @@ FEW = replace(WORSE, site="west", positives=3)
 
 def test_failed_beats_inconclusive() -> None:
     verdict = judged(sites=[FEW], bits=[FORGOTTEN])
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     assert verdict.reasons[0].startswith("bits per byte"), "what failed comes first"
     assert len(verdict.reasons) == 2
 
 
 def test_what_is_inconclusive_can_be_accepted_by_name() -> None:
     verdict = judged(sites=[FEW], accepted_by="kim@pacs")
-    assert verdict.state is Outcome.PASSED
+    assert verdict.state is GateOutcome.PASSED
     assert verdict.accepted_by == "kim@pacs"
     [reason] = verdict.reasons
     assert reason.startswith("accepted by kim@pacs: macro F1 at west")
-    assert gate(verdict, Metric.MACRO_F1).outcome is Outcome.INCONCLUSIVE, "the gate itself says what it said"
+    assert gate(verdict, Metric.MACRO_F1).outcome is GateOutcome.INCONCLUSIVE, "the gate itself says what it said"
 
 
 def test_nobody_can_accept_a_failure() -> None:
     verdict = judged(sites=[FEW], bits=[FORGOTTEN], accepted_by="kim@pacs")
-    assert verdict.state is Outcome.FAILED
+    assert verdict.state is GateOutcome.FAILED
     assert verdict.accepted_by is None
 
 
@@ -342,16 +344,16 @@ def test_nothing_was_accepted_where_all_passed() -> None:
 
 @pytest.mark.parametrize("broken", [None, math.nan, math.inf])
 def test_a_challenger_without_a_figure_fails_where_the_champion_has_one(broken: float | None) -> None:
-    assert judged(sites=[replace(BETTER, challenger=broken)]).state is Outcome.FAILED
-    assert judged(similarity=[replace(PAIRS, challenger=broken)]).state is Outcome.FAILED
-    assert judged(bits=[replace(KEPT, challenger=broken)]).state is Outcome.FAILED
+    assert judged(sites=[replace(BETTER, challenger=broken)]).state is GateOutcome.FAILED
+    assert judged(similarity=[replace(PAIRS, challenger=broken)]).state is GateOutcome.FAILED
+    assert judged(bits=[replace(KEPT, challenger=broken)]).state is GateOutcome.FAILED
 
 
 @pytest.mark.parametrize("broken", [None, math.nan])
 def test_what_neither_could_be_measured_on_is_inconclusive(broken: float | None) -> None:
-    assert judged(similarity=[replace(PAIRS, champion=broken, challenger=broken)]).state is Outcome.INCONCLUSIVE
-    assert judged(bits=[replace(KEPT, champion=broken, challenger=broken)]).state is Outcome.INCONCLUSIVE
-    assert judged(sites=[replace(BETTER, low=broken, high=broken)]).state is Outcome.INCONCLUSIVE
+    assert judged(similarity=[replace(PAIRS, champion=broken, challenger=broken)]).state is GateOutcome.INCONCLUSIVE
+    assert judged(bits=[replace(KEPT, champion=broken, challenger=broken)]).state is GateOutcome.INCONCLUSIVE
+    assert judged(sites=[replace(BETTER, low=broken, high=broken)]).state is GateOutcome.INCONCLUSIVE
 
 
 def test_the_verdict_is_json_that_postgres_takes() -> None:
@@ -394,8 +396,8 @@ def swapped(one: Any) -> Any:
     ],
 )
 def test_swapping_the_models_turns_the_verdict(what: str, one: Any) -> None:
-    assert judged(**{what: [one]}).state is Outcome.PASSED
-    assert judged(**{what: [swapped(one)]}).state is Outcome.FAILED
+    assert judged(**{what: [one]}).state is GateOutcome.PASSED
+    assert judged(**{what: [swapped(one)]}).state is GateOutcome.FAILED
 
 
 def test_figures_that_were_swapped_on_one_side_only_are_refused() -> None:
@@ -425,7 +427,7 @@ def test_the_intervals_of_the_paired_bootstrap_fit(ours_is_better: bool) -> None
         high=gained.high,
     )
     assert one.difference == pytest.approx(gained.value)
-    assert judged(sites=[one]).state is (Outcome.PASSED if ours_is_better else Outcome.FAILED)
+    assert judged(sites=[one]).state is (GateOutcome.PASSED if ours_is_better else GateOutcome.FAILED)
 
 
 @settings(deadline=None)
@@ -440,10 +442,10 @@ def test_a_candidate_that_lost_more_than_the_margin_never_passes(
     )  # fmt: skip
     state = judged(sites=[one]).state
     if positives < GATES.least_positives:
-        assert state is Outcome.INCONCLUSIVE
+        assert state is GateOutcome.INCONCLUSIVE
     elif gained <= -GATES.macro_f1:
-        assert state is Outcome.FAILED
+        assert state is GateOutcome.FAILED
     elif gained - half > -GATES.macro_f1:
-        assert state is Outcome.PASSED
+        assert state is GateOutcome.PASSED
     else:
-        assert state is Outcome.FAILED
+        assert state is GateOutcome.FAILED

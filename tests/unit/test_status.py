@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.status import Disk, FeedState, Missed, Model, Run, Status, Verdict, alerts, verdict
+from pipeline.status import Disk, FeedHealth, Missed, Model, Run, RunVerdict, Status, alerts, verdict
 
 ROOMY = Disk(total=100, free=60, database=1, models=1)
-FEED = FeedState("main", None, None, None, 0, None)
+FEED = FeedHealth("main", None, None, None, 0, None)
 WELL = Status(
     received=3, labelled=3, pending=0, dead=0, withdrawn=0, stale=0, quarantined=0, skipped=0,
     model=Model(1, "encoder", None, 18, None), jobs_ready=0, jobs_running=0, dead_letters=0,
@@ -20,19 +20,19 @@ DONE = {"state": "done", "waits": False, "pending": 0, "failed": 0, "brought_not
 @pytest.mark.parametrize(
     ("differs", "expected"),
     [
-        ({}, Verdict.WORKED),
-        ({"brought_nothing": True}, Verdict.NOTHING),
-        ({"pending": 1}, Verdict.LABELLING),
-        ({"pending": 1, "failed": 1}, Verdict.LABELLING),
-        ({"failed": 1}, Verdict.INCOMPLETE),
-        ({"state": "dead"}, Verdict.FAILED),
-        ({"state": "dropped"}, Verdict.FAILED),
-        ({"state": "running", "pending": 2}, Verdict.RUNNING),
-        ({"state": "ready"}, Verdict.RUNNING),
-        ({"state": "ready", "waits": True}, Verdict.WAITING),
+        ({}, RunVerdict.WORKED),
+        ({"brought_nothing": True}, RunVerdict.NOTHING),
+        ({"pending": 1}, RunVerdict.LABELLING),
+        ({"pending": 1, "failed": 1}, RunVerdict.LABELLING),
+        ({"failed": 1}, RunVerdict.INCOMPLETE),
+        ({"state": "dead"}, RunVerdict.FAILED),
+        ({"state": "dropped"}, RunVerdict.FAILED),
+        ({"state": "running", "pending": 2}, RunVerdict.RUNNING),
+        ({"state": "ready"}, RunVerdict.RUNNING),
+        ({"state": "ready", "waits": True}, RunVerdict.WAITING),
     ],
 )
-def test_how_a_run_went(differs: dict[str, object], expected: Verdict) -> None:
+def test_how_a_run_went(differs: dict[str, object], expected: RunVerdict) -> None:
     assert verdict(**{**DONE, **differs}) is expected  # type: ignore[arg-type]
 
 
@@ -73,7 +73,7 @@ def test_a_full_disk_and_a_missed_night_want_a_look() -> None:
 def test_a_night_whose_records_were_all_held_back_points_to_them() -> None:
     moment = datetime(2026, 11, 22, 1, tzinfo=UTC)
     counts = {"quarantined": 500}
-    run = Run("main", "done", moment, moment, moment, moment, counts, 0, 0, 0, 0, 1.0, Verdict.NOTHING, None)
+    run = Run("main", "done", moment, moment, moment, moment, counts, 0, 0, 0, 0, 1.0, RunVerdict.NOTHING, None)
     quiet = replace(FEED, alert="brought-nothing", nights_without_reports=1)
     (alert,) = alerts(replace(WELL, feeds=[quiet], runs=[run]), ROOMY, missed=(), fullest=0.9)
     assert "500 quarantined" in alert

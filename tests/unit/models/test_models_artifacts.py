@@ -31,6 +31,16 @@ def test_equal_files_have_equal_names_and_other_files_another(folder: Path, tmp_
     assert artifacts.verify(tmp_path / "other") != artifacts.verify(folder)
 
 
+def test_what_is_required_is_whole_and_the_very_one(folder: Path) -> None:
+    named = artifacts.verify(folder)
+    artifacts.require(folder, named)
+    with pytest.raises(ArtifactError, match="not the one that was registered"):
+        artifacts.require(folder, "another")
+    (folder / "weights").unlink()
+    with pytest.raises(ArtifactError, match="has no file 'weights'"):
+        artifacts.require(folder, named)
+
+
 def test_an_altered_file_is_refused(folder: Path) -> None:
     (folder / "weights").write_bytes(b"weightz")
     with pytest.raises(ArtifactError, match=r"weights.*restore"):
