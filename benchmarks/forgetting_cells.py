@@ -17,24 +17,20 @@ import forgetting_stream
 import numpy as np
 import shared_text
 import torch
+from fitted_classifier import fit_classifier
 from forgetting_stream import Sizes, Stage
-from numpy.typing import NDArray
 from study_cells import pair_files
 from transformers import PreTrainedTokenizerFast
 
-from models import bits, calibration, comparison, masked_lm, mixing, packing, sentence_pairs, similarity
-from models.classifier import Classifier
+from models import bits, comparison, masked_lm, mixing, packing, sentence_pairs, similarity
 from models.encoder import new_encoder
-from models.finetuning import fine_tune
 from models.foundations import load_tokenizer, save_tokenizer
 from models.masking import RATE
 from models.packing import Documents, Rows
 from models.pretraining import PretrainingStep, Run, Settings, pretrain
-from nightread.made_up import FINDINGS
 
 LENGTH = 128  # tokens in a packed row
-# Of the measurement of cost: how often each arm's turn comes, and how many steps it takes then.
-_TURNS, _STEPS = 5, 10
+_STEPS = 10  # of an arm's turn when its cost is measured
 
 Counts = Mapping[str, object]
 
@@ -66,6 +62,7 @@ class Scale:
     sizes: Sizes
     kept: float  # share of a period's documents that the replay buffer holds
     pairs: int  # sentence pairs in each language
+    turns: int  # of each arm when its cost is measured
     steps: int  # of fitting a classifier after the last refresh; none: no classifier
     classifier_rate: float
     batch: int  # reports in a step
@@ -138,7 +135,7 @@ def measure_cost(bench: Bench, arms: Mapping[str, Arm]) -> Counts:
     *earlier, last = _stages(bench)
     new = _tokenized(bench, last.texts)
     seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for _, (name, arm) in product(range(_TURNS), arms.items()):
+    for _, (name, arm) in product(range(bench.scale.turns), arms.items()):
         with TemporaryDirectory() as scratch:
             ticks: list[float] = []
             _learn(
@@ -179,29 +176,21 @@ def classify(bench: Bench, folder: Path, seed: int) -> dict[str, float]:
     texts = [text for some in annotated for text in some.texts]
     truth = np.concatenate([some.truth for some in annotated])
     held, fitted = np.arange(0, len(texts), 10), np.flatnonzero(np.arange(len(texts)) % 10)
-    with TemporaryDirectory() as scratch:
-        fine_tune(
-            folder,
-            Path(scratch) / "classifier",
-            texts=[texts[index] for index in fitted],
-            labels=truth[fitted],
-            label_names=FINDINGS,
-            epochs=max(1, round(scale.steps * scale.batch / len(fitted))),
-            learning_rate=scale.classifier_rate,
-            batch_reports=scale.batch,
-            seed=seed,
-        )
-        classifier = Classifier.load(Path(scratch) / "classifier")
-    never = [2.0] * len(FINDINGS)
-
-    def probabilities(some: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([one.probabilities for one in classifier.predict(some, thresholds=never, explain=False)])
-
-    limits = calibration.thresholds(probabilities([texts[index] for index in held]), truth[held])
+    classifier = fit_classifier(
+        folder,
+        texts=texts,
+        truth=truth,
+        fitted=fitted,
+        held=held,
+        steps=scale.steps,
+        batch=scale.batch,
+        learning_rate=scale.classifier_rate,
+        seed=seed,
+    )
     scores: dict[str, float] = {}
     for stage in _stages(bench):
         if stage.judged:
-            measure = comparison.macro_f1(probabilities(stage.judged.texts) >= limits, stage.judged.truth)
+            measure = comparison.macro_f1(classifier.found(stage.judged.texts), stage.judged.truth)
             scores[stage.name] = comparison.estimate(measure, len(stage.judged.texts), resamples=1).value
     return scores
 

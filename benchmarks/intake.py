@@ -19,13 +19,10 @@ The last line is the same in JSON. `--quick`: 2,000 reports, 3 rounds, memory of
 
 import argparse
 import base64
-import csv
 import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +33,10 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import benchmark_form
 import psycopg2
+from benchmark_form import Data, is_real, last_line, markdown, report_rows, scratch_home
+from peak_memory import measured_apart, peak_mb
 
 from nightread import made_up
 from nightread.house import House, opened
@@ -46,7 +46,6 @@ from pipeline.names import Role
 from pipeline.settings import FeedSettings, Settings
 from worker import pull_reports
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 AIM = 6.0
 # Characters of a real report: its deciles, from the shortest to the longest.
 LENGTHS = (374, 921, 1113, 1270, 1457, 1616, 1811, 2054, 2515, 3146, 7963)
@@ -76,11 +75,8 @@ def main(given: argparse.Namespace) -> None:
     if given.measure is not None:
         print(json.dumps(peak_of(given.measure)))
         return
-    texts, data = real_texts(given.data)
-    # In /tmp, since as root the embedded servers run as another account, which sees little else.
-    with TemporaryDirectory(prefix="nightread-intake-", dir="/tmp") as folder:
-        home = Path(folder)
-        home.chmod(0o711)
+    texts, data = texts_of_real_length(given.data)
+    with scratch_home("intake") as home:
         write_feed(home / "feed", texts, given.reports)
         write_feed(home / "tenfold", texts, 10 * given.reports)
         with opened(Settings(home=home / "home"), migrate=True) as house:
@@ -90,15 +86,14 @@ def main(given: argparse.Namespace) -> None:
     show(rounds, parts, peaks, given.reports, data, quick=given.quick)
 
 
-def real_texts(folder: Path) -> tuple[Sequence[str], str]:
+def texts_of_real_length(folder: Path) -> tuple[Sequence[str], Data]:
     """Texts to make the feed from, each once, and what to call them."""
-    source = folder / "chest-ct-reports" / "reports.csv"
-    if source.exists():
-        with source.open(encoding="utf-8", newline="") as stream:
-            return list(dict.fromkeys(row["report_text"] for row in csv.DictReader(stream))), "real"
+    if is_real(folder):
+        rows, data = report_rows(folder)
+        return [row["report_text"] for row in rows], data
     chance = random.Random(0)
     pieces = (one.text for one in made_up.reports(20_000, seed=0))
-    return [as_long_as_a_real_one(pieces, chance) for _ in range(800)], "made up"
+    return [as_long_as_a_real_one(pieces, chance) for _ in range(800)], Data.MADE_UP
 
 
 def as_long_as_a_real_one(pieces: Iterator[str], chance: random.Random) -> str:
@@ -291,14 +286,7 @@ def replaced(module: ModuleType, name: str, by: object) -> Iterator[None]:
 
 def peak_apart(house: House, folder: Path) -> dict[str, float]:
     """The most memory, in MB, of a process that pulls this folder and does nothing else."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--measure", str(folder)],
-        env={**os.environ, **house.environment()},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+    found = measured_apart(__file__, folder, house)
     print(f"memory with {folder.name}: {found['peak_mb']:.0f} MB, {found['seconds']:.1f} s", flush=True)
     return found
 
@@ -312,34 +300,33 @@ def peak_of(folder: Path) -> dict[str, float]:
     return {"before_mb": before, "peak_mb": peak_mb(), "seconds": seconds}
 
 
-def peak_mb() -> float:
-    """Not `ru_maxrss`, which a process inherits from the one that started it."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
 def show(
     rounds: Sequence[Round],
     parts: Counter[str],
     peaks: Sequence[dict[str, float]],
     count: int,
-    data: str,
+    data: Data,
     *,
     quick: bool,
 ) -> None:
     """Markdown tables, then one line of JSON."""
     pull, bare, indexed = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(f"\n{count:,} {data} reports, medians of {len(rounds)} rounds in turns\n")
-    print("| | s | reports/s | times the bare COPY | times the COPY with indexes |")
-    print("|---|---:|---:|---:|---:|")
-    for name, seconds in (("pull", pull), ("COPY with the indexes", indexed), ("bare COPY", bare)):
-        print(f"| {name} | {seconds:.2f} | {count / seconds:,.0f} | {seconds / bare:.1f} | {seconds / indexed:.1f} |")
-    print("\n| part of a pull | s | µs a report | share |\n|---|---:|---:|---:|")
-    for name, seconds in parts.most_common():
-        print(f"| {name} | {seconds:.2f} | {seconds / count * 1e6:.0f} | {seconds / parts.total():.0%} |")
-    print("\n| memory of a process that pulls | before, MB | peak, MB | s |\n|---|---:|---:|---:|")
-    for reports_there, peak in zip((count, 10 * count), peaks, strict=True):
-        print(f"| {reports_there:,} | {peak['before_mb']:.0f} | {peak['peak_mb']:.1f} | {peak['seconds']:.1f} |")
+    timed_rows = (
+        (name, f"{seconds:.2f}", f"{count / seconds:,.0f}", f"{seconds / bare:.1f}", f"{seconds / indexed:.1f}")
+        for name, seconds in (("pull", pull), ("COPY with the indexes", indexed), ("bare COPY", bare))
+    )
+    print(markdown(("", "s", "reports/s", "times the bare COPY", "times the COPY with indexes"), timed_rows))
+    part_rows = (
+        (name, f"{seconds:.2f}", f"{seconds / count * 1e6:.0f}", f"{seconds / parts.total():.0%}")
+        for name, seconds in parts.most_common()
+    )
+    print(f"\n{markdown(('part of a pull', 's', 'µs a report', 'share'), part_rows)}\n")
+    memory_rows = (
+        (f"{reports_there:,}", f"{peak['before_mb']:.0f}", f"{peak['peak_mb']:.1f}", f"{peak['seconds']:.1f}")
+        for reports_there, peak in zip((count, 10 * count), peaks, strict=True)
+    )
+    print(markdown(("memory of a process that pulls", "before, MB", "peak, MB", "s"), memory_rows))
     times = pull / bare
     print(f"\nA pull takes {times:.1f} times a bare COPY (aim: {AIM:.0f}).\n")
     figures = {
@@ -357,18 +344,14 @@ def show(
             "indexed_copy": [round(one.indexed, 3) for one in rounds],
         },
         "parts_s": {name: round(seconds, 3) for name, seconds in parts.most_common()},
-        "quick": quick,
-        "data": data,
     }
-    print(json.dumps(figures, ensure_ascii=False))
+    last_line(figures, data=data, quick=quick)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of real reports (default: ../shared/data)")
+    parser = benchmark_form.parser(__doc__, quick="2,000 reports, 3 rounds", data="the reports are made up")
     parser.add_argument("--reports", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="2,000 reports, 3 rounds")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.quick:

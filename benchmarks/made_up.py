@@ -121,12 +121,7 @@ def classifier(train: Sequence[MadeUpReport], *, seed: int, epochs: int) -> Read
         loaded = Classifier.load(Path(scratch) / "classifier")
     taken, of_cpu = time.monotonic() - started, time.process_time() - worked
     progress(f"vocabulary and training: {taken:.0f} s, {of_cpu:.0f} s of the CPU")
-    never = [2.0] * len(FINDINGS)
-
-    def read(given: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([one.probabilities for one in loaded.predict(given, thresholds=never, explain=False)])
-
-    return read
+    return loaded.probabilities
 
 
 def texts(given: Sequence[MadeUpReport]) -> list[str]:

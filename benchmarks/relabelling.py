@@ -18,7 +18,6 @@ what the time to explain goes by.
 import argparse
 import random
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from typing import NamedTuple
 import benchmark_form
 import numpy as np
 import torch
-from benchmark_form import Data, last_line, markdown, progress
+from benchmark_form import Data, last_line, markdown, progress, scratch_home
 from sqlalchemy import text
 
 from models.classifier import Classifier
@@ -48,7 +47,7 @@ from worker import label_reports
 FEED = FeedSettings(path=Path("nowhere"), site=made_up.Hospital.EAST, source_system="made-up")
 AIM = 0.10
 WITHOUT, WITH = "without the backlog", "with the backlog"
-FITTED, VOCABULARY = 400, 1_000
+VOCABULARY = 1_000
 JOBS_BEFORE = 2  # what the worker has read when a night begins
 
 
@@ -87,18 +86,14 @@ class Numbered:
 
 def main(given: argparse.Namespace) -> None:
     torch.set_num_threads(given.threads)
-    # In /tmp, since as root the embedded servers run as another account, which sees little else.
-    with tempfile.TemporaryDirectory(prefix="nightread-relabelling-", dir="/tmp") as folder:
-        home = Path(folder)
-        home.chmod(0o711)
-        with opened(Settings(home=home), migrate=True) as house:
-            artifact, new = a_classifier(house, given.foundation)
-            numbered = Numbered()
-            promote(house, new)
-            store(house, numbered.take(given.backlog))
-            as_if_read(house)
-            progress("the backlog is stored")
-            nights = measured(house, artifact, new, numbered, given)
+    with scratch_home("relabelling") as home, opened(Settings(home=home), migrate=True) as house:
+        artifact, new = a_classifier(house, given.foundation, given.fitted)
+        numbered = Numbered()
+        promote(house, new)
+        store(house, numbered.take(given.backlog))
+        as_if_read(house)
+        progress("the backlog is stored")
+        nights = measured(house, artifact, new, numbered, given)
     show(nights, given)
 
 
@@ -156,9 +151,9 @@ def one_night(house: House, classifier: Classifier, night: Sequence[Record], cha
     return Night(seconds, len(night))
 
 
-def a_classifier(house: House, foundation: Path | None) -> tuple[Path, NewVersion]:
-    """A classifier in the house's models folder, and how it is registered."""
-    fitted = list(made_up.reports(FITTED, seed=1))
+def a_classifier(house: House, foundation: Path | None, count: int) -> tuple[Path, NewVersion]:
+    """A classifier in the house's models folder, fitted on so many reports, and how it is registered."""
+    fitted = list(made_up.reports(count, seed=1))
     texts = [one.text for one in fitted]
     truth = [[one.labels[finding] for finding in FINDINGS] for one in fitted]
     learning_rate = 1.5e-4
@@ -272,15 +267,16 @@ def show(nights: dict[str, list[Night]], given: argparse.Namespace) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = benchmark_form.parser(__doc__, quick="2,000 to relabel, two nights of 400")
+    parser = benchmark_form.parser(__doc__, quick="1,000 to relabel, a night of 256 of either kind")
     parser.add_argument("--foundation", type=Path, help="folder of an encoder")
+    parser.add_argument("--fitted", type=int, default=400, help="reports that the classifier is fitted on")
     parser.add_argument("--backlog", type=int, default=20_000, help="reports to relabel")
     parser.add_argument("--fresh", type=int, default=2_000, help="reports of a night")
     parser.add_argument("--rounds", type=int, default=3, help="nights of each kind")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     given = parser.parse_args()
     if given.quick:
-        given.backlog, given.fresh, given.rounds = 2_000, 400, 2
+        vars(given).update(fitted=200, backlog=1_000, fresh=256, rounds=1)
     return given
 
 

@@ -10,22 +10,18 @@ reads from one end to the other, as EXPLAIN says; for a question about one day, 
 """
 
 import argparse
-import json
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+import benchmark_form
 import sql_house
 import sql_questions
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from benchmark_form import Data, last_line, markdown, scratch_home
 from sql_questions import QUICK, Question
 from sqlalchemy import text
 
@@ -76,15 +72,11 @@ def main(given: argparse.Namespace) -> None:
 
 def in_a_house(reports: int, a_day: int, questions: Sequence[Question], runs: int) -> Mapping[int, Measured]:
     """All questions in a new house of so many reports, by number."""
-    # In /tmp, since as root the embedded servers run as another account, which sees little else.
-    with tempfile.TemporaryDirectory(prefix="nightread-sql-", dir="/tmp") as folder:
-        home = Path(folder)
-        home.chmod(0o711)
-        with opened(Settings(home=home), migrate=True) as house:
-            began = time.perf_counter()
-            days = sql_house.fill(house, reports, a_day=a_day)
-            print(f"{reports} reports of {len(days)} days are stored: {time.perf_counter() - began:.0f} s", flush=True)
-            return measured(house, days, questions, runs)
+    with scratch_home("sql") as home, opened(Settings(home=home), migrate=True) as house:
+        began = time.perf_counter()
+        days = sql_house.fill(house, reports, a_day=a_day)
+        print(f"{reports} reports of {len(days)} days are stored: {time.perf_counter() - began:.0f} s", flush=True)
+        return measured(house, days, questions, runs)
 
 
 def measured(house: House, days: Sequence[date], questions: Sequence[Question], runs: int) -> Mapping[int, Measured]:
@@ -140,30 +132,25 @@ def show(
     given: argparse.Namespace,
 ) -> None:
     """A Markdown table, then one line of JSON."""
-    table = Table(
-        "question", "about", "rows", f"median ms, {given.fewer}", "median ms", "p95 ms", "growth", "scans",
-        box=box.MARKDOWN,
-    )  # fmt: skip
+    columns = ("question", "about", "rows", f"median ms, {given.fewer}", "median ms", "p95 ms", "growth", "scans")
     growth = {number: after[number].median / before[number].median for number in after}
-    for one in questions:
-        here = after[one.number]
-        table.add_row(
+    rows = (
+        (
             f"{one.number}. {one.title}",
             one.about,
-            str(here.rows),
-            f"{before[one.number].median:.1f}",
-            f"{here.median:.1f}",
-            f"{here.p95:.1f}",
+            here.rows,
+            *(f"{milliseconds:.1f}" for milliseconds in (before[one.number].median, here.median, here.p95)),
             f"{growth[one.number]:.1f} ×",
             ", ".join(sorted(here.scans)) or "–",
         )
+        for one, here in ((one, after[one.number]) for one in questions)
+    )
     quick = [one.number for one in questions if one.about in QUICK]
     named = {one.number: one.title for one in questions}
     worst = max(after[number].p95 for number in quick)
-    console = Console(width=160)
-    console.print(f"\n{given.reports} made-up reports, {a_day} a day, each question asked {given.runs} times.\n")
-    console.print(table)
-    console.print(f"\nWorst p95 about one day, one finding or one report: {worst:.1f} ms (aim: at most {AIM_MS} ms).\n")
+    print(f"\n{given.reports} made-up reports, {a_day} a day, each question asked {given.runs} times.\n")
+    print(markdown(columns, rows))
+    print(f"\nWorst p95 about one day, one finding or one report: {worst:.1f} ms (aim: at most {AIM_MS} ms).\n")
     figures = {
         "p95_worst_ms": round(worst, 1),
         "aim_ms": AIM_MS,
@@ -177,18 +164,15 @@ def show(
         "reports": given.reports,
         "fewer": given.fewer,
         "runs": given.runs,
-        "quick": given.quick,
-        "data": "made up",
     }
-    print(json.dumps(figures))
+    last_line(figures, data=Data.MADE_UP, quick=given.quick)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = benchmark_form.parser(__doc__, quick="20,000 and 2,000 reports, ten runs")
     parser.add_argument("--reports", type=int, default=200_000, help="labelled reports in the large house")
     parser.add_argument("--fewer", type=int, default=20_000, help="and in the small one")
     parser.add_argument("--runs", type=int, default=30, help="times that each question is asked")
-    parser.add_argument("--quick", action="store_true", help="20,000 and 2,000 reports, ten runs")
     given = parser.parse_args()
     if given.quick:
         given.reports, given.fewer, given.runs = 20_000, 2_000, 10

@@ -12,7 +12,7 @@
 
 The parts of that way follow from what `up` says and from the times in the database, so they add up to the whole. What
 lies within them is measured apart, in processes of their own: what each member imports, the servers of a home that has
-a database already, loading the model, its first batch. The last line is the same in JSON. `--quick`: 1 round, 5 runs.
+a database already, loading the model, its first batch. The last line is the same in JSON. `--quick`: 1 round, 3 runs.
 """
 
 import argparse
@@ -28,9 +28,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import benchmark_form
+from benchmark_form import Data, last_line, markdown, scratch_home
 from sqlalchemy import text
 
 from models.encoder import new_encoder
@@ -76,13 +77,11 @@ class Ready(NamedTuple):
 
 
 def main(given: argparse.Namespace) -> None:
-    # In /tmp, since as root the embedded servers run as another account, which sees little else.
-    with TemporaryDirectory(prefix="nightread-startup-", dir="/tmp") as folder:
-        Path(folder).chmod(0o711)
-        model, sha256 = a_classifier(Path(folder))
+    with scratch_home("startup") as folder:
+        model, sha256 = a_classifier(folder)
         ways, commands = [], {}
         for number in range(given.rounds):
-            ready = Ready(a_home(Path(folder) / f"home-{number}", model), sha256)
+            ready = Ready(a_home(folder / f"home-{number}", model), sha256)
             with up(ready) as way:
                 ways.append(way)
                 if number == given.rounds - 1:
@@ -226,13 +225,13 @@ def seconds_to_run(command: Sequence[str], environment: dict[str, str] | None = 
 
 def seconds_of(statement: str, rounds: int) -> float:
     """Of a fresh interpreter that executes it."""
-    return statistics.median(seconds_to_run([sys.executable, "-c", statement]) for _ in range(max(rounds, 2)))
+    return statistics.median(seconds_to_run([sys.executable, "-c", statement]) for _ in range(rounds))
 
 
 def servers_start(home: Path, rounds: int) -> float:
     """Seconds until the servers of a home that nobody uses are there."""
     found = []
-    for _ in range(max(rounds, 2)):
+    for _ in range(rounds):
         started = time.perf_counter()
         with opened(settings.read(home)):
             found.append(time.perf_counter() - started)
@@ -265,17 +264,13 @@ def show(
     """Markdown tables, then one line of JSON."""
     parts = {part: statistics.median(way[part] for way in ways) for part in ways[0]}
     whole = statistics.median(sum(way.values()) for way in ways)
-    print(f"\n| command | median of {given.runs}, ms |\n|---|---:|")
-    for name, milliseconds in commands.items():
-        print(f"| nightread {'--help' if name == 'help_ms' else 'status'} | {milliseconds:.0f} |")
-    print(f"\n| from `nightread up` to the first label, medians of {len(ways)} | s |\n|---|---:|")
-    for part, seconds in parts.items():
-        print(f"| {part} | {seconds:.2f} |")
-    print(f"| **the whole way** | **{whole:.2f}** |")
-    print("\n| measured apart, in a process of its own | s |\n|---|---:|")
-    for name, seconds in apart.items():
-        print(f"| {name} | {seconds:.2f} |")
-    print()
+    named = {"help_ms": "nightread --help", "status_ms": "nightread status"}
+    asked = [(named[name], f"{milliseconds:.0f}") for name, milliseconds in commands.items()]
+    print(f"\n{markdown(('command', f'median of {given.runs}, ms'), asked)}\n")
+    way = [*((part, f"{seconds:.2f}") for part, seconds in parts.items()), ("**the whole way**", f"**{whole:.2f}**")]
+    print(markdown((f"from `nightread up` to the first label, medians of {len(ways)}", "s"), way))
+    alone = [(name, f"{seconds:.2f}") for name, seconds in apart.items()]
+    print(f"\n{markdown(('measured apart, in a process of its own', 's'), alone)}\n")
     figures = {
         **{name: round(value) for name, value in commands.items()},
         "first_label_s": round(whole, 2),
@@ -283,20 +278,17 @@ def show(
         "parts_s": {part: round(seconds, 3) for part, seconds in parts.items()},
         "apart_s": {name: round(seconds, 3) for name, seconds in apart.items()},
         "imports_torch": False,
-        "quick": given.quick,
-        "data": "made up",
     }
-    print(json.dumps(figures))
+    last_line(figures, data=Data.MADE_UP, quick=given.quick)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = benchmark_form.parser(__doc__, quick="1 round, 3 runs")
     parser.add_argument("--rounds", type=int, default=3, help="homes that are started")
     parser.add_argument("--runs", type=int, default=15, help="of each command")
-    parser.add_argument("--quick", action="store_true", help="1 round, 5 runs")
     given = parser.parse_args()
     if given.quick:
-        given.rounds, given.runs = 1, 5
+        given.rounds, given.runs = 1, 3
     return given
 
 

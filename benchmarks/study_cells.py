@@ -16,13 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import shared_text
 from benchmark_form import labelled_reports
+from fitted_classifier import fit_classifier
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from models import bits, calibration, masked_lm, packing, sentence_pairs, similarity
-from models.classifier import Classifier
+from models import bits, masked_lm, packing, sentence_pairs, similarity
 from models.encoder import new_encoder
-from models.finetuning import fine_tune
 from models.foundations import load_tokenizer, save_tokenizer
 from models.packing import Rows
 from models.pretraining import Run, Settings, pretrain
@@ -203,29 +202,21 @@ def judge_classification(
     count = min(scale.few if few else len(pool.texts), steps * scale.batch)
     order = np.random.default_rng(seed).permutation(len(pool.texts))[:count]
     held, fitted = np.split(order, [max(1, count // 10)])
-    with TemporaryDirectory() as scratch:
-        fine_tune(
-            study.model(name, stage, seed),
-            Path(scratch) / "classifier",
-            texts=[pool.texts[index] for index in fitted],
-            labels=pool.truth[fitted],
-            label_names=FINDINGS,
-            epochs=max(1, round(steps * scale.batch / len(fitted))),
-            learning_rate=scale.classifier_rate,
-            batch_reports=scale.batch,
-            seed=seed,
-        )
-        classifier = Classifier.load(Path(scratch) / "classifier")
-    never = [2.0] * len(FINDINGS)
-
-    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([one.probabilities for one in classifier.predict(texts, thresholds=never, explain=False)])
-
-    limits = calibration.thresholds(probabilities([pool.texts[index] for index in held]), pool.truth[held])
-    arrays: dict[str, NDArray[np.generic]] = {"thresholds": np.array(limits)}
+    classifier = fit_classifier(
+        study.model(name, stage, seed),
+        texts=pool.texts,
+        truth=pool.truth,
+        fitted=fitted,
+        held=held,
+        steps=steps,
+        batch=scale.batch,
+        learning_rate=scale.classifier_rate,
+        seed=seed,
+    )
+    arrays: dict[str, NDArray[np.generic]] = {"thresholds": np.array(classifier.thresholds)}
     for judged_on in site.judged_on:
         reports_there = judged(study, judged_on)
-        arrays[f"{judged_on} found"] = probabilities(reports_there.texts) >= limits
+        arrays[f"{judged_on} found"] = classifier.found(reports_there.texts)
         arrays[f"{judged_on} truth"] = reports_there.truth
     np.savez_compressed(study.arrays(cell), **arrays)  # type: ignore[arg-type]
     return {"fitted": len(fitted), "calibrated": len(held)}

@@ -12,8 +12,6 @@ The last line is the same in JSON.
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from itertools import chain
@@ -22,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import benchmark_form
-from benchmark_form import Data, last_line, markdown
+from benchmark_form import Data, last_line, markdown, scratch_home
+from peak_memory import measured_apart, peak_mb
 from sqlalchemy import func, text
 from transformers import PreTrainedTokenizerFast
 
@@ -73,20 +72,19 @@ def main() -> None:
     if wanted.measure is not None:
         print(json.dumps(measure(wanted.measure)))
         return
-    with TemporaryDirectory() as scratch:
-        Path(scratch).chmod(0o711)  # as root the servers run as another account
-        tokenizer = Path(scratch) / "tokenizer"
+    with scratch_home("training-mix") as scratch:
+        tokenizer = scratch / "tokenizer"
         tokenizer.mkdir()
         made = made_up()
         save_tokenizer(train_wordpiece((one.text for one in made), PIECES), tokenizer)
         measured = []
-        with opened(Settings(home=Path(scratch) / "home")) as house:
+        with opened(Settings(home=scratch / "home")) as house:
             prepare(house, made)
             there = 0
             for count in QUICK if wanted.quick else FULL:
                 add(house, made, there + 1, count)
                 there = count
-                measured.append(measured_apart(house, tokenizer))
+                measured.append(measured_apart(__file__, tokenizer, house))
     show(measured, quick=wanted.quick)
 
 
@@ -136,19 +134,6 @@ def add(house: House, made: Sequence[Made], first: int, last: int) -> None:
         session.execute(REPORTS_FROM_TEXTS, {"first": first, "last": last, "texts": TEXTS, "feed": FEED})
 
 
-def measured_apart(house: House, tokenizer: Path) -> dict[str, float]:
-    """In a process of its own, whose peak is this mix's alone."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--measure", str(tokenizer)],
-        env={**os.environ, **house.environment()},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
 def measure(tokenizer_folder: Path) -> dict[str, float]:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     sessions = Sessions(engine(os.environ[URL], Role.APP))
@@ -186,12 +171,6 @@ def measure(tokenizer_folder: Path) -> dict[str, float]:
         "before_mb": before,
         "peak_mb": peak,
     }
-
-
-def peak_mb() -> float:
-    """Not `ru_maxrss`, which a process inherits from the one that started it."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

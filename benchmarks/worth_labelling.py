@@ -58,7 +58,7 @@ class Judged(NamedTuple):
 
 def main(asked: argparse.Namespace) -> None:
     with TemporaryDirectory() as scratch:
-        foundation = foundation_or_default(asked.foundation, Path(scratch))
+        foundation = foundation_or_default(asked.foundation, Path(scratch), small=asked.quick)
         compare_arms(asked, foundation)
 
 
@@ -107,7 +107,7 @@ def compare_arms(asked: argparse.Namespace, foundation: str) -> None:
 def arguments() -> argparse.Namespace:
     parser = benchmark_form.parser(
         __doc__,
-        quick="10 and 20 of the last 60 reports, 20 held out, 2 epochs",
+        quick="10 and 20 of the last 60 reports, 20 held out, 2 epochs of a small foundation",
         data="the reports are made up",
         foundation=True,
     )
@@ -146,8 +146,7 @@ def learnt(
             on_step=show,
         )
         classifier = Classifier.load(out)
-    never = [2.0] * len(LABELS)
-    return np.array([one.probabilities for one in classifier.predict(read, thresholds=never, explain=False)])
+    return classifier.probabilities(read)
 
 
 def tf_idf(texts: Sequence[str], truth: Ints, read: Sequence[str]) -> Floats:

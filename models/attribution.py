@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.sentence_model import SentenceClassifier
 
-# As near to the whole integral as six even steps; four even ones are twice as far from it.
+# About as near to the whole integral as six even ones, and twice as near as four (`benchmarks/heatmap_steps.py`).
 STEPS = 4
 
 

@@ -61,6 +61,11 @@ class HouseUnderTest:
     def value(self, query: str, **parameters: Any) -> Any:
         return self.rows(query, **parameters)[0][0]
 
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Run a statement as the application, in a transaction of its own."""
+        with self.sessions.begin() as session:
+            session.execute(text(statement), parameters)
+
     def command(self, *arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `nightread …` as a process of its own."""
         return subprocess.run(

@@ -5,19 +5,19 @@ import json
 import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_results import done, refusal
 from given import MONDAY, record, store
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from under_test import TINY_TEXTS, HouseUnderTest
 
-from nightread import console
 from nightread.commands import annotations as command
 from pipeline import annotation_files, annotations, findings, label_sets, labelling
 from pipeline.annotation_files import text_hash
-from pipeline.errors import NightreadError
 from pipeline.findings import Labelled
 from pipeline.tables import ModelVersion, Split, Stage
 
@@ -26,21 +26,8 @@ Typed = Callable[..., Result]
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "width", 200)
-    return lambda *arguments: CliRunner().invoke(command.app, list(map(str, arguments)))
-
-
-def done(result: Result) -> str:
-    assert result.exit_code == 0, (result.exception, result.output)
-    return " ".join(result.output.split())
-
-
-def refusal(result: Result) -> str:
-    assert isinstance(result.exception, NightreadError), (result.exception, result.output)
-    return str(result.exception)
+def typed(invoke: Callable[..., Result]) -> Typed:
+    return partial(invoke, command.app)
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 import gzip
 import io
-import json
 import shutil
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -17,62 +14,27 @@ import pytest
 import typer
 from given import record, store
 from transformers import AutoTokenizer
+from typed_commands import Told, typist_of
 from under_test import HouseUnderTest
 
 from models import artifacts
 from models.errors import ModelError
 from models.foundations import load_tokenizer
-from nightread import console, corpora
+from nightread import corpora
 from nightread.commands import corpus, vocabulary
 from nightread.made_up.reports import reports
 from pipeline import settings
-from pipeline.errors import NightreadError
 
-Typed = Callable[..., "Said"]
+Typed = Callable[..., Told]
 
 ENGLISH = "There is no pleural effusion in either lung.\nThe heart is of normal size.\n"
 KOREAN = "양측 흉수는 관찰되지 않습니다.\n심장의 크기는 정상입니다.\n"
 
 
-@dataclass(frozen=True)
-class Said:
-    out: str
-    err: str
-    error: str | None
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def plain(self) -> str:
-        return " ".join(self.out.split())
-
-
 @pytest.fixture
-def typed(
-    house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Typed]:
+def typed(house: HouseUnderTest, in_house: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Typed]:
     """Type `nightread corpus …` or `nightread vocabulary …`, inside this process."""
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "_width", 200)
-    monkeypatch.setattr(console.err, "_width", 200)
-    app = typer.Typer()
-    app.add_typer(corpus.app)
-    app.add_typer(vocabulary.app)
-
-    def run(*arguments: object) -> Said:
-        capsys.readouterr()
-        error = None
-        try:
-            app([str(one) for one in arguments], prog_name="nightread", standalone_mode=False)
-        except (NightreadError, ModelError) as raised:
-            error = str(raised)
-        said = capsys.readouterr()
-        return Said(said.out, said.err, error)
-
-    yield run
+    yield typist_of(corpus.app, vocabulary.app, capsys=capsys)
     shutil.rmtree(house.home / "corpora", ignore_errors=True)
 
 
@@ -174,7 +136,7 @@ def test_another_encoding_is_refused_and_nothing_is_left(house: HouseUnderTest, 
         ),
         ("a.parquet", b"PAR1", [], "is no Parquet file"),
         ("a.txt.gz", b"no gzip", [], "broken gzip"),
-        ("a.txt.gz", gzip.compress(b"a line of some text")[:10] + b"\xff" * 20, [], "broken gzip"),
+        ("a.txt.gz", gzip.compress(b"a line of some text", mtime=0)[:10] + b"\xff" * 20, [], "broken gzip"),
         ("a.txt", b"a", ["--encoding", "utf-16"], "convert the file to utf-8"),
         ("a.txt", b"a", ["--encoding", "klingon"], "no encoding that Python knows"),
         ("a.csv", b"id,text\n1,a\n", ["--encoding", "idna"], "no encoding that Python knows"),

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from given import RULES, record, store, stored
 from sqlalchemy import text
-from typer.testing import CliRunner
 from under_test import HouseUnderTest
 
 from nightread.commands import dead_letters as commands
@@ -297,10 +297,8 @@ def test_only_what_was_given_up_can_be_decided_about(
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: CliRunner().invoke(commands.app, list(arguments))
+def typed(invoke: Callable[..., Result]) -> Callable[..., Result]:
+    return partial(invoke, commands.app)
 
 
 def test_the_list_names_job_report_and_reason(letter: DeadLetter, typed: Callable[..., Result]) -> None:

@@ -49,11 +49,6 @@ def labelled(house: HouseUnderTest, reports: Sequence[int], probability: float, 
             )
 
 
-def execute(house: HouseUnderTest, statement: str, **parameters: Any) -> None:
-    with house.sessions.begin() as session:
-        session.execute(text(statement), parameters)
-
-
 def measured(house: HouseUnderTest) -> dict[str, Any]:
     """Ask for a measurement and run it; its job."""
     with house.sessions.begin() as session:
@@ -88,8 +83,7 @@ def language_model(house: HouseUnderTest, tiny_language_model: tuple[Path, str])
     def of(version: int) -> Path:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder, place)
-        execute(
-            house,
+        house.execute(
             "UPDATE model_version SET language_model = :name, language_model_sha256 = :sha WHERE id = :version",
             name=place.name, sha=sha256, version=version,
         )  # fmt: skip
@@ -218,7 +212,7 @@ def test_only_what_the_serving_model_said_counts(house: HouseUnderTest, serve: S
     house.configure(THREE)
     former = serve(threshold=0.5)
     known = came(house, FAMILIAR)
-    execute(house, "UPDATE model_version SET artifact_sha256 = 'former' WHERE id = :id", id=former)
+    house.execute("UPDATE model_version SET artifact_sha256 = 'former' WHERE id = :id", id=former)
     serve(threshold=0.5)
     new = came(house, FAMILIAR)
     labelled(house, [*known, *new], 0.9, version=former)
@@ -238,7 +232,7 @@ def test_a_night_without_signals_leaves_the_former_ones_the_newest(house: HouseU
     measured(house)
     nights = "SELECT count(DISTINCT measured_at) FROM drift_signals"
     assert (house.value(nights), house.value(f"{nights} WHERE is_newest")) == (2, 1)
-    execute(house, "UPDATE report SET withdrawn_at = now() WHERE id = :id", id=new[0])
+    house.execute("UPDATE report SET withdrawn_at = now() WHERE id = :id", id=new[0])
     assert measured(house)["outcome"] == {"signals": 0, "sites": 0, "new_reports": 2}
     assert (house.value(nights), house.value(f"{nights} WHERE is_newest")) == (2, 1)
 
@@ -271,8 +265,7 @@ def test_new_thresholds_do_not_make_a_model_know_more(house: HouseUnderTest, ser
 
 def test_after_a_refresh_new_is_what_it_has_not_learnt_from(house: HouseUnderTest, serve: Serve) -> None:
     ids = came(house, FAMILIAR)
-    execute(
-        house,
+    house.execute(
         "INSERT INTO refresh_run (reason, asked_by, state, model_version_id, until_report_id, finished_at) "
         "VALUES ('asked', 'a@b', 'promoted', :version, :until, now())",
         version=serve(), until=ids[2],
@@ -333,7 +326,7 @@ def test_another_language_model_than_registered_is_not_measured_with(
     version = serve()
     language_model(version)
     came(house, FAMILIAR)
-    execute(house, "UPDATE model_version SET language_model_sha256 = 'another' WHERE id = :id", id=version)
+    house.execute("UPDATE model_version SET language_model_sha256 = 'another' WHERE id = :id", id=version)
     job = measured(house)
     assert (job["state"], job["attempts"]) == ("ready", 0), "the environment failed, so the attempt does not count"
     assert "'tiny-language-model' is not the one that was registered" in job["error"]
@@ -367,7 +360,7 @@ def test_who_lost_the_lease_keeps_nothing(house: HouseUnderTest, serve: Serve, m
     sample = drift.sample
 
     def robbed(*given: Any, **named: Any) -> list[str]:
-        execute(house, "UPDATE job SET epoch = epoch + 1 WHERE kind = 'drift'")
+        house.execute("UPDATE job SET epoch = epoch + 1 WHERE kind = 'drift'")
         return sample(*given, **named)
 
     monkeypatch.setattr(drift, "sample", robbed)

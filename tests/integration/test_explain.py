@@ -7,12 +7,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from given import record, store
 from sqlalchemy import update
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from under_test import HouseUnderTest
 
 from nightread.commands import explain
@@ -75,10 +76,8 @@ def meant(house: HouseUnderTest, asked: str) -> int:
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: CliRunner().invoke(explain.app, list(map(str, arguments)))
+def typed(invoke: Callable[..., Result]) -> Callable[..., Result]:
+    return partial(invoke, explain.app)
 
 
 def refusal(result: Result) -> str:

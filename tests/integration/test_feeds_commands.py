@@ -7,21 +7,20 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from given import feed_folder, fhir
+from typed_commands import Told, typist_of
 from under_test import HouseUnderTest
 
-from nightread import console
 from nightread.commands import feeds
 from pipeline import pulls
-from pipeline.errors import NightreadError
 from worker import pull_reports
 
-Typed = Callable[..., "Said"]
+Typed = Callable[..., Told]
 
 CSV_FEED = """
 [feeds.main]
@@ -34,37 +33,10 @@ timezone = "Asia/Seoul"
 """
 
 
-@dataclass(frozen=True)
-class Said:
-    out: str
-    error: str | None
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def plain(self) -> str:
-        return " ".join(self.out.split())
-
-
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+def typed(in_house: None, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Type `nightread feeds …`, inside this process."""
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "_width", 200)
-
-    def run(*arguments: str) -> Said:
-        capsys.readouterr()
-        error = None
-        try:
-            feeds.app(arguments, prog_name="nightread feeds", standalone_mode=False)
-        except NightreadError as raised:
-            error = str(raised)
-        return Said(capsys.readouterr().out, error)
-
-    return run
+    return partial(typist_of(feeds.app, capsys=capsys), "feeds")
 
 
 @pytest.fixture

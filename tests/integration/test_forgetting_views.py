@@ -1,15 +1,14 @@
 """The views model_scores and model_forgetting against a matrix whose figures were worked out by hand."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func
-from typer.testing import CliRunner
+from typer.testing import Result
 from under_test import HouseUnderTest
 
-from nightread import console
 from nightread.commands import registry as commands
 from pipeline import label_sets, model_forgetting, model_versions
 from pipeline.model_versions import NewVersion
@@ -162,13 +161,10 @@ def test_what_a_first_champion_never_learnt_and_nobody_measured_again_is_not_lea
 
 
 def test_the_command_shows_matrix_and_summaries(
-    house: HouseUnderTest, history: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    history: list[int], invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "width", 200)
     picture = tmp_path / "forgetting.png"
-    said = CliRunner().invoke(commands.app, ["forgetting", "--png", str(picture)])
+    said = invoke(commands.app, "forgetting", "--png", picture)
     assert said.exit_code == 0, said.exception
     lines = [line for line in said.stdout.splitlines() if f"1 (model {history[1]})" in line]
     bits = next(line for line in lines if "1.800" in line)
@@ -176,7 +172,7 @@ def test_the_command_shows_matrix_and_summaries(
         assert figure in bits
     assert "(3.000)" in said.stdout, "west is in brackets as long as nobody had learnt it"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    found = json.loads(CliRunner().invoke(commands.app, ["forgetting", "--json"]).stdout)
+    found = json.loads(invoke(commands.app, "forgetting", "--json").stdout)
     assert [one["metric"] for one in found] == ["bits-per-byte", "macro-f1"]
     assert found[0]["suites"] == ["east", "general", "west", "later"]
     assert found[0]["rows"][0]["forgetting"] is None

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from command_results import done, refusal
 from given import stored
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from under_test import HouseUnderTest
 
 from nightread.commands import labels as command
 from pipeline import label_sets
-from pipeline.errors import NightreadError
 from pipeline.label_sets import CT_RATE_CODES
 from pipeline.names import Role
 from pipeline.tables import ModelVersion, Stage
@@ -20,10 +21,8 @@ Typed = Callable[..., Result]
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: CliRunner().invoke(command.app, list(map(str, arguments)))
+def typed(invoke: Callable[..., Result]) -> Typed:
+    return partial(invoke, command.app)
 
 
 @pytest.fixture
@@ -33,16 +32,6 @@ def file(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "findings.csv"
 
     return write
-
-
-def done(result: Result) -> str:
-    assert result.exit_code == 0, (result.exception, result.output)
-    return " ".join(result.output.split())
-
-
-def refusal(result: Result) -> str:
-    assert isinstance(result.exception, NightreadError), (result.exception, result.output)
-    return str(result.exception)
 
 
 def serves(house: HouseUnderTest, label_set: int, labels: int, *, rank: int = 1) -> None:

@@ -27,7 +27,7 @@ class NothingFound:
     """A fake classifier that finds nothing; `happens` while it reads, and says which texts it read."""
 
     def __init__(self, model: ServingModel, happens: Callable[[], object] = lambda: None) -> None:
-        self.labels, self.sha256, self.happens = model.labels, model.artifact_sha256, happens
+        self.labels, self.happens = model.labels, happens
         self.read: list[str] = []
 
     def predict(self, texts: Sequence[str], *, thresholds: Sequence[float]) -> list[Prediction]:

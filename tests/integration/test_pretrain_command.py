@@ -3,35 +3,18 @@
 import json
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from transformers import DistilBertConfig, DistilBertModel
+from typed_commands import Typed, typist
 
 from models import artifacts
 from models.encoder import new_encoder
 from models.foundations import load_encoder, load_tokenizer, save_tokenizer
 from models.vocabulary import train_wordpiece
-from nightread import cli
 from nightread.made_up.reports import Style, reports
-
-Typed = Callable[..., "Said"]
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def plain(self) -> str:
-        """All that was said, without the line breaks of a narrow terminal."""
-        return " ".join((self.out + self.err).split())
 
 
 def made_up(count: int, seed: int, style: Style | None = None) -> list[str]:
@@ -58,18 +41,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Type a command, inside this process, in a home without a database."""
     monkeypatch.setenv("NIGHTREAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 0
-        return Said(code, *capsys.readouterr())
-
-    return run
+    return typist(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from given import MONDAY, RULES, record, store, stored
-from sqlalchemy import text
 from under_test import HouseUnderTest
 
 from pipeline import findings, jobs, labelling, model_versions
@@ -30,14 +29,9 @@ def open_jobs(house: HouseUnderTest) -> list[tuple[list[int], int]]:
     return [(list(row.report_ids), row.priority) for row in rows]
 
 
-def execute(house: HouseUnderTest, statement: str) -> None:
-    with house.sessions.begin() as session:
-        session.execute(text(statement))
-
-
 def lose_jobs(house: HouseUnderTest) -> None:
     """As if every job had been done without a result."""
-    execute(house, "UPDATE job SET state = 'done', lease_until = NULL WHERE state <> 'dead'")
+    house.execute("UPDATE job SET state = 'done', lease_until = NULL WHERE state <> 'dead'")
 
 
 def label(house: HouseUnderTest) -> None:

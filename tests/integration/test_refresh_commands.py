@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 from rich.console import Console
-from typer.testing import CliRunner
 from under_test import HouseUnderTest
 
-from nightread import console, crew, status_screen
+from nightread import crew, status_screen
 from nightread.commands import refresh as commands
 from nightread.commands import registry
 from nightread.commands import status as status_command
@@ -45,12 +44,9 @@ pytestmark = pytest.mark.usefixtures("something_to_learn")
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Typed:
+def typed(invoke: Callable[..., Result]) -> Typed:
     """`nightread refresh …`; `registry` types `nightread models …` instead."""
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "width", 200)  # a line that is told is found as a line
-    return lambda *arguments, app=commands.app: CliRunner().invoke(app, list(arguments))
+    return lambda *arguments, app=commands.app: invoke(app, *arguments)
 
 
 def asked(house: HouseUnderTest) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from given import RULES, stored
-from sqlalchemy import text
 from under_test import TINY_TEXTS, HouseUnderTest
 
 from pipeline import drift, refresh_runs, schedules
@@ -23,14 +22,8 @@ VOLUME = "[refresh]\nnew_reports = 3\n"
 DRIFT = "[refresh.drift]\nleast_reports = 3\n"
 
 
-def execute(house: HouseUnderTest, statement: str, **parameters: Any) -> None:
-    with house.sessions.begin() as session:
-        session.execute(text(statement), parameters)
-
-
 def annotated(house: HouseUnderTest, split: str = "train") -> None:
-    execute(
-        house,
+    house.execute(
         "INSERT INTO annotation (label_set_id, site, source_id, text_hash, text, labels, split) "
         "SELECT id, 'seoul', 'a1', 'h1', 'No nodule.', array_fill(0, ARRAY[18]), :split FROM label_set",
         split=split,
@@ -132,8 +125,7 @@ def test_without_anything_to_train_on_none_is_due(house: HouseUnderTest, serve: 
     ("days_ago", "state", "due"), [(6, "rejected", 0), (8, "rejected", 1), (1, "failed", 0), (8, "cancelled", 1)]
 )
 def test_not_so_soon_after_the_last(ready: HouseUnderTest, days_ago: int, state: str, due: int) -> None:
-    execute(
-        ready,
+    ready.execute(
         "INSERT INTO refresh_run (reason, asked_by, state, finished_at) "
         "VALUES ('asked', 'a@b', :state, now() - make_interval(days => :days))",
         state=state, days=days_ago,
@@ -193,8 +185,7 @@ def test_the_calendar_makes_a_refresh_due(ready: HouseUnderTest) -> None:
 
 def test_the_days_after_the_last_do_not_hold_the_calendar_back(ready: HouseUnderTest) -> None:
     ready.configure(WEEKLY)
-    execute(
-        ready,
+    ready.execute(
         "INSERT INTO refresh_run (reason, asked_by, state, finished_at) VALUES ('asked', 'a@b', 'promoted', now())",
     )
     tick(ready, EVENING)
@@ -273,7 +264,7 @@ def test_clock_and_measurement_at_once_make_one_refresh(ready: HouseUnderTest) -
 def given_up(house: HouseUnderTest) -> None:
     with house.sessions.begin() as session:
         refresh_runs.ask(session, reason="asked", by="a@b", rules=RULES)
-    execute(house, "UPDATE job SET state = 'dead', error = 'boom', finished_at = now() WHERE kind = 'refresh'")
+    house.execute("UPDATE job SET state = 'dead', error = 'boom', finished_at = now() WHERE kind = 'refresh'")
 
 
 def test_the_clock_closes_a_refresh_whose_job_was_given_up(ready: HouseUnderTest) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ import pytest
 from click.testing import Result
 from given import RULES, stored
 from sqlalchemy import text
-from typer.testing import CliRunner
 from under_test import TINY_TEXTS, HouseUnderTest
 
 from models.artifacts import MANIFEST
-from nightread import console, registry
+from nightread import registry
 from nightread.commands import registry as commands
 from nightread.commands.shared import who
 from nightread.thresholds import UnusableThresholds
@@ -31,11 +31,8 @@ LABELS = [name for name, _, _ in label_sets.CT_RATE_FINDINGS]
 
 
 @pytest.fixture
-def typed(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "width", 200)  # a line that is told is found as a line
-    return lambda *arguments: CliRunner().invoke(commands.app, list(arguments))
+def typed(invoke: Callable[..., Result]) -> Typed:
+    return partial(invoke, commands.app)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ class NothingFound:
     """A fake classifier that finds nothing."""
 
     def __init__(self, model: ServingModel) -> None:
-        self.labels, self.sha256 = model.labels, model.artifact_sha256
+        self.labels = model.labels
 
     def predict(self, texts: Sequence[str], *, thresholds: Sequence[float]) -> list[Prediction]:
         return [Prediction((0.0,) * len(self.labels), ()) for _ in texts]

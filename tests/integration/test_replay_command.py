@@ -1,64 +1,22 @@
 """`nightread replay` as people type it: what is kept, adding a corpus, refilling."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 from given import record, store
+from typed_commands import Told, typist_of
 from under_test import HouseUnderTest
 
-from models.errors import ModelError
-from nightread import console
 from nightread.commands import corpus, replay
-from pipeline.errors import NightreadError
 
-Typed = Callable[..., "Said"]
-
-
-@dataclass(frozen=True)
-class Said:
-    out: str
-    err: str
-    error: str | None
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def plain(self) -> str:
-        """What was said, without the lines of tables and without line breaks."""
-        return " ".join("".join(" " if "\u2500" <= sign <= "\u257f" else sign for sign in self.out).split())
+Typed = Callable[..., Told]
 
 
 @pytest.fixture
-def typed(
-    house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Typed]:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "_width", 200)
-    monkeypatch.setattr(console.err, "_width", 200)
-    app = typer.Typer()
-    app.add_typer(corpus.app)
-    app.add_typer(replay.app)
-
-    def run(*arguments: object) -> Said:
-        capsys.readouterr()
-        error = None
-        try:
-            app([str(one) for one in arguments], prog_name="nightread", standalone_mode=False)
-        except (NightreadError, ModelError) as raised:
-            error = str(raised)
-        said = capsys.readouterr()
-        return Said(said.out, said.err, error)
-
-    yield run
+def typed(house: HouseUnderTest, in_house: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Typed]:
+    yield typist_of(corpus.app, replay.app, capsys=capsys)
     shutil.rmtree(house.home / "corpora", ignore_errors=True)
 
 

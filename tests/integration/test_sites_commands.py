@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from under_test import HouseUnderTest
 
-from nightread import cli, console
+from nightread import cli
 from nightread.made_up import FINDINGS, Hospital, MadeUpReport, reports
 from pipeline.errors import NightreadError
 from pipeline.tables import Split
@@ -42,17 +42,9 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def invoke(house: HouseUnderTest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name, value in house.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(console.out, "width", 200)
-    return lambda *arguments: CliRunner().invoke(cli.app, list(map(str, arguments)))
-
-
-@pytest.fixture
 def typed(invoke: Callable[..., Result]) -> Typed:
     def run(*arguments: object) -> str:
-        result = invoke(*arguments)
+        result = invoke(cli.app, *arguments)
         assert result.exit_code == 0, (result.exception, result.output)
         return result.stdout
 
@@ -68,7 +60,7 @@ def train(typed: Typed, tiny_artifact: tuple[Path, str]) -> Typed:
 @pytest.fixture
 def refused(invoke: Callable[..., Result]) -> Typed:
     def run(*arguments: object) -> str:
-        result = invoke(*arguments)
+        result = invoke(cli.app, *arguments)
         assert isinstance(result.exception, NightreadError), (result.exception, result.output)
         return str(result.exception)
 

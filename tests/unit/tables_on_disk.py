@@ -54,30 +54,12 @@ def read(one: FeedSettings, cursor: Json | None = None, *, max_text_bytes: int =
     return items, json.loads(json.dumps(reader.cursor()))
 
 
-def write(folder: Path, name: str, content: str | bytes, *, age: float = 60) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.utime(path, (time.time() - age,) * 2)
-    return path
-
-
-def append(path: Path, content: str | bytes, *, age: float = 60) -> None:
-    with path.open("ab") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    os.utime(path, (time.time() - age,) * 2)
-
-
 def table(folder: Path, name: str, columns: dict[str, Any], *, age: float = 60, **how: Any) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pa.table(columns), path, **how)
     os.utime(path, (time.time() - age,) * 2)
     return path
-
-
-def ids(items: Sequence[Item]) -> list[str]:
-    return [item.source_id for item in items if isinstance(item, Record)]
 
 
 def texts(items: Sequence[Item]) -> dict[str, str | None]:

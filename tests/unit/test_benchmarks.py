@@ -6,20 +6,26 @@ import json
 import re
 import runpy
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import benchmark_form
+import intake
 import made_up
 import numpy as np
 import pretraining
 import pytest
 import relabelling
+import sql
+import startup
 import training_mix
 import transplant
 import vocabularies
 import worth_labelling
 from benchmark_form import Data, last_line, markdown, results_folder
+from sql_questions import PAGE
+from sql_questions import read as read_questions
 
 from models.comparison import Estimate
 from models.metrics import Evaluation
@@ -75,17 +81,7 @@ def test_a_required_argument_is_found() -> None:
 def test_a_docstring_names_the_command_and_a_last_line_is_written(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert f".venv/bin/python benchmarks/{path.name}" in (ast.get_docstring(tree) or "")
-    assert any(names_data_and_quick(node) for node in ast.walk(tree))
-
-
-def names_data_and_quick(node: ast.AST) -> bool:
-    """Whether a node is a call of `last_line`, or a dictionary with what that adds."""
-    names: set[object] = set()
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("last_line"):
-        names = {keyword.arg for keyword in node.keywords}
-    elif isinstance(node, ast.Dict):
-        names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
-    return {"data", "quick"} <= names
+    assert any(isinstance(node, ast.Call) and ast.unparse(node.func) == "last_line" for node in ast.walk(tree))
 
 
 # --- what a program prints
@@ -137,6 +133,22 @@ def read() -> None:
     made_up.show(found, argparse.Namespace(train=400, test=100, quick=True))
 
 
+def pulled() -> None:
+    peak = {"before_mb": 80.0, "peak_mb": 90.0, "seconds": 1.0}
+    intake.show([intake.Round(2.0, 0.5, 1.0)], Counter({"COPY": 0.5}), [peak, peak], 2_000, Data.REAL, quick=True)
+
+
+def started() -> None:
+    commands, apart = {"help_ms": 300.0, "status_ms": 500.0}, {"loading the model": 0.1}
+    startup.show(commands, [{"the pull": 0.2, "labels": 3.0}], apart, argparse.Namespace(runs=5, quick=True))
+
+
+def asked() -> None:
+    questions = read_questions(PAGE.read_text(encoding="utf-8"))
+    found = {one.number: sql.Measured([1.0, 2.0], rows=3, scans={"report"}) for one in questions}
+    sql.show(questions, found, found, 54, argparse.Namespace(reports=20_000, fewer=2_000, runs=2, quick=True))
+
+
 @pytest.mark.parametrize(
     ("show", "data", "named"),
     [
@@ -147,6 +159,9 @@ def read() -> None:
         (cut, "real and made up", "vocabularies"),
         (chosen, "real", "chosen_less_random"),
         (read, "made up", "macro_f1"),
+        (pulled, "real", "times_bare_copy"),
+        (started, "made up", "first_label_s"),
+        (asked, "made up", "p95_worst_ms"),
     ],
 )
 def test_a_markdown_table_then_one_line_of_json(

@@ -12,19 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from feed_files import append, ids, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tables_on_disk import (
-    Json,
-    append,
-    feed,
-    ids,
-    opened,
-    read,
-    reasons,
-    texts,
-    write,
-)
+from tables_on_disk import Json, feed, opened, read, reasons, texts
 
 from pipeline.feeds.csv_rows import MOST_LINES, rows
 from pipeline.feeds.growing_lines import Line

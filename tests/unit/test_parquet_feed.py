@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from feed_files import ids, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-from tables_on_disk import EVERY_COLUMN, feed, ids, opened, read, reasons, table, write
+from tables_on_disk import EVERY_COLUMN, feed, opened, read, reasons, table
 
 from pipeline.feeds.record import (
     Reason,

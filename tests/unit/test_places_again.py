@@ -7,16 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tables_on_disk import (
-    REAL,
-    feed,
-    opened,
-    read,
-    reasons,
-    table,
-    texts,
-    write,
-)
+from feed_files import write
+from tables_on_disk import REAL, feed, opened, read, reasons, table, texts
 
 from pipeline.feeds.record import (
     PlaceGone,
@@ -101,7 +93,7 @@ def test_real_reports(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_a_place_of_ndjson_again(tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
-    """The other format has its tests in test_fhir_ndjson.py; this is what the three have in common."""
+    """The other format has its tests in test_fhir_growing.py; this is what the three have in common."""
     lines = [
         json.dumps({"resourceType": "DiagnosticReport", "id": "r1", "status": "final", "conclusion": "Clear."}),
         "{broken",
