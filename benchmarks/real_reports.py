@@ -18,12 +18,8 @@ from pathlib import Path
 
 import benchmark_form
 import numpy as np
+from bag_of_words import bag_of_words
 from benchmark_form import Data, Row, last_line, markdown, report_rows, results_folder
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
 
 from models import metrics
 from pipeline.label_sets import CT_RATE_FINDINGS
@@ -108,17 +104,7 @@ def resource(row: Row) -> str:
 
 
 def baseline(train: Sequence[Row], held_out: Sequence[Row], *, strengths: Sequence[int]) -> metrics.Evaluation:
-    """TF-IDF of words and word pairs with one logistic regression per finding, on all of the training rows."""
-    model = GridSearchCV(
-        make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-            OneVsRestClassifier(LogisticRegression(max_iter=2000, class_weight="balanced")),
-        ),
-        {"onevsrestclassifier__estimator__C": strengths},
-        scoring="f1_macro",
-        cv=3,
-    )
-    model.fit([row["report_text"] for row in train], truth(train))
+    model = bag_of_words([row["report_text"] for row in train], truth(train), strengths=strengths)
     probabilities = model.predict_proba([row["report_text"] for row in held_out])
     return metrics.evaluate(probabilities, truth(held_out), [0.5] * len(LABELS))
 

@@ -70,8 +70,15 @@ class UsualParts:
 
     def bare_forward(self, texts: Sequence[str]) -> float:
         """Seconds of the forward pass alone, over batches of like length."""
-        ordered = sorted(texts, key=len)
-        batches = [self._batch(ordered[start : start + BATCH]) for start in range(0, len(ordered), BATCH)]
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=LONGEST)
+        ordered = sorted(range(len(texts)), key=lambda at: len(encoded["input_ids"][at]))
+        batches = [
+            self._tokenizer.pad(
+                {name: [values[at] for at in ordered[start : start + BATCH]] for name, values in encoded.items()},
+                return_tensors="pt",
+            ).to(self._device)
+            for start in range(0, len(ordered), BATCH)
+        ]
         began = time.perf_counter()
         with torch.inference_mode():
             for batch in batches:

@@ -21,14 +21,11 @@ from typing import NamedTuple
 
 import benchmark_form
 import numpy as np
+from bag_of_words import bag_of_words
 from benchmark_form import Data, foundation_or_default, labelled_reports, last_line, markdown
 from benchmark_form import progress as say
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
 
 from models import comparison, metrics
 from models.classifier import Classifier
@@ -96,7 +93,8 @@ def compare_arms(asked: argparse.Namespace, foundation: str) -> None:
         for name, on in trained_on.items():
             arms[name].append(learn(name, on, held_out, asked.epochs))
             judged.append(judge(seed, name, arms[name][-1], truth[held_out], truth[on]))
-            words = tf_idf([texts[at] for at in on], truth[on], [texts[at] for at in held_out])
+            model = bag_of_words([texts[at] for at in on], truth[on], strengths=[10])
+            words = np.asarray(model.predict_proba([texts[at] for at in held_out]))
             judged.append(judge(seed, f"{name}, TF-IDF", words, truth[held_out], truth[on]))
         positives(truth, trained_on)
     pairs = list(zip(arms["chosen"], arms["random"], strict=True))
@@ -147,15 +145,6 @@ def learnt(
         )
         classifier = Classifier.load(out)
     return classifier.probabilities(read)
-
-
-def tf_idf(texts: Sequence[str], truth: Ints, read: Sequence[str]) -> Floats:
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        OneVsRestClassifier(LogisticRegression(max_iter=2000, class_weight="balanced", C=10)),
-    )
-    model.fit(texts, truth)
-    return np.asarray(model.predict_proba(read))
 
 
 def judge(seed: int, name: str, said: Floats, truth: Ints, trained_on: Ints) -> Judged:

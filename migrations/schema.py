@@ -21,13 +21,17 @@ class SchemaBehind(NightreadError):
     """The database is not at the revision that this version of Nightread is written for."""
 
 
+class SchemaAhead(NightreadError):
+    """The database is at a revision that this version of Nightread does not know."""
+
+
 def sql(name: str) -> str:
     """A versioned SQL file; never edited after a release, so revisions stay what they were."""
     return resources.files("migrations").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
 def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
-    """Bring the database behind `url` to head; safe when several machines start at once."""
+    """Bring the database behind `url` to head; safe when several machines start at once. Raises `SchemaAhead`."""
     with translated():
         # The lock has a connection of its own: a revision may commit or fail without letting go of it.
         own = create_engine(driver_url(url), poolclass=NullPool)
@@ -35,7 +39,7 @@ def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
             lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             _require_utf8(connection)
             become_owner(connection)
-            before = _revision(connection)
+            before = _known_revision(connection)
             if before != HEAD:
                 from migrations import revisions  # noqa: PLC0415 - Alembic, which a database at head can do without
 
@@ -49,9 +53,9 @@ def upgrade(url: str, *, told: Callable[[str], None] = lambda _: None) -> None:
 
 
 def require_head(sessions: Sessions) -> None:
-    """Raise `SchemaBehind` unless the database is at this version's head."""
+    """Raise `SchemaBehind` or `SchemaAhead` unless the database is at this version's head."""
     with translated(), sessions.engine.connect() as connection:
-        found = _revision(connection)
+        found = _known_revision(connection)
     if found != HEAD:
         raise SchemaBehind(
             f"the database is at revision {found or 'none'}, this version needs {HEAD}; run `nightread migrate`"
@@ -68,8 +72,14 @@ def _require_utf8(connection: Connection) -> None:
         )
 
 
-def _revision(connection: Connection) -> str | None:
+def _known_revision(connection: Connection) -> str | None:
+    """The database's revision; None if it has none."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision is not None and revision > HEAD:  # four digits each
+        raise SchemaAhead(
+            f"the database is at revision {revision}, this version knows {HEAD}; install the newer Nightread again, or "
+            "restore the backup from before the upgrade"
+        )
     return revision

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from models.sentence_model import SentenceClassifier
 
-# About as near to the whole integral as six even ones, and twice as near as four (`benchmarks/heatmap_steps.py`).
+# Nearer to the whole integral than four even ones; of a model that reads a language as near as six, of one that cannot
+# somewhat less (`benchmarks/heatmap_steps.py`).
 STEPS = 4
 
 

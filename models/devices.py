@@ -11,6 +11,7 @@ from models.errors import DeviceError
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
+    "can't start new thread",
     "CUDA error",
     "CUDNN_STATUS",
     "CUBLAS_STATUS",

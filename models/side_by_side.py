@@ -1,10 +1,12 @@
-"""Batches of sentences on a CPU, one core each: a few sentences give too little work for cores to share well."""
+"""Batches of sentences on a CPU, a core each: a few sentences give too little work for cores to share it well."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from models import devices
 
 Read = TypeVar("Read")
 
@@ -14,17 +16,18 @@ def side_by_side(
 ) -> Iterator[tuple[list[int], Read]]:
     """Every batch with what `read` makes of it, in order; on a GPU one after the other.
 
-    As many at once as PyTorch may use threads. What `read` raises is raised here, and no further batch is begun.
+    The cores that PyTorch may use are divided among as many batches. What `read` raises is raised here, and no further
+    batch is begun; raises DeviceError if there can be no more threads.
     """
     waiting, cores = list(batches), torch.get_num_threads()
-    if device.type != "cpu" or min(cores, len(waiting)) < 2:
+    at_once = min(cores, len(waiting))
+    if device.type != "cpu" or at_once < 2:
         for batch in waiting:
             yield batch, read(batch)
         return
+    pool = ThreadPoolExecutor(at_once, "side-by-side", initializer=torch.set_num_threads, initargs=(cores // at_once,))
     try:
-        with ThreadPoolExecutor(
-            min(cores, len(waiting)), "side-by-side", initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
+        with devices.guarded("starting threads"), pool:
             yield from zip(waiting, pool.map(read, waiting), strict=True)
     finally:
         # What a thread asks for becomes what every thread after it begins with.

@@ -51,7 +51,7 @@ def classifier_for(model: ServingModel) -> "Classifier":
         from worker import classifiers  # noqa: PLC0415
 
         # The label processes of a machine share its processors and its GPUs.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings().label_workers))
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // settings().label_workers))
         gpus = torch.cuda.device_count()
         device = f"cuda:{getattr(current_process(), 'index', 0) % gpus}" if gpus else None
         _loaded.clear()  # first, so that two models never share the memory of one GPU

@@ -11,7 +11,7 @@ from clusters import TABLES, TEXT_VIEWS, Cluster, connected, rows, views
 from sqlalchemy import text
 
 import migrations
-from migrations import SchemaBehind
+from migrations import SchemaAhead, SchemaBehind
 from migrations.revisions import config
 from migrations.schema import HEAD
 from pipeline import label_sets
@@ -191,5 +191,20 @@ def test_a_database_that_is_behind_is_refused_with_the_way_out(cluster: Cluster)
     try:
         with pytest.raises(SchemaBehind, match=r"revision none, .*nightread migrate"):
             migrations.require_head(Sessions(bound))
+    finally:
+        bound.dispose()
+
+
+def test_a_database_that_is_ahead_is_refused_with_the_way_out(cluster: Cluster) -> None:
+    url = cluster.url(cluster.database("ahead", owner=Role.OWNER))
+    migrations.upgrade(url)
+    with connected(url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.commit()
+    bound = engine(url)
+    try:
+        for refused in (lambda: migrations.require_head(Sessions(bound)), lambda: migrations.upgrade(url)):
+            with pytest.raises(SchemaAhead, match=r"revision 9999, .*install the newer Nightread again"):
+                refused()
     finally:
         bound.dispose()

@@ -12,6 +12,7 @@ import pytest
 import systemd_units
 from command_lines import refused
 from console_blocks import Command
+from dotenv import dotenv_values
 from hospital import ROOT, Hospital, hospital, programs, without_nightread
 from systemd_units import Units
 
@@ -72,6 +73,7 @@ def places(folder: Path, old: Hospital, new: Hospital, foundation: Path) -> dict
         "/etc/systemd/system": str(folder / "units"),
         "/srv/nightread": str(folder / "srv" / "nightread"),
         "/srv/new-nightread": str(folder / "srv" / "new-nightread"),
+        "/srv/old-nightread": str(folder / "srv" / "old-nightread"),
         "/backup": str(folder / "backup"),
         "/mnt/fhir-export": str(folder / "export"),
         "/models/km-bert": str(foundation),
@@ -128,15 +130,22 @@ def test_every_command_does_what_the_document_says(site: tuple[dict[str, str], d
                 assert status == 0, f"{_named(command)} ended with {status}\n{output}\n{died}"
                 assert command.printed(output), f"{_named(command)} printed something else:\n{output}"
                 assert not died, f"after {_named(command)}: {died}"
-        _look_afterwards(table)
+        _look_afterwards(table, placed)
     finally:
         shell.close()
         for units in machines.values():
             units.kill()
 
 
-def _look_afterwards(table: dict[str, str]) -> None:
-    """The restored house holds what the old one held: all reports, all but the withdrawn one labelled."""
+def _look_afterwards(table: dict[str, str], placed: Callable[[str], str]) -> None:
+    """The restored house holds what the old one held: all reports, all but the withdrawn one labelled. And the sandbox
+    of the services lets them write where they are told to.
+    """
+    service = systemd_units.read(UNIT)["Service"]
+    told = dotenv_values(placed(service["EnvironmentFile"]))
+    writable = [Path(placed(folder)) for folder in service["ReadWritePaths"].split()]
+    for name in ("NIGHTREAD_HOME", "NIGHTREAD_MODELS_DIR"):
+        assert any(Path(told[name] or "").is_relative_to(folder) for folder in writable), name
     before, after = ((Path(table["/backup"]) / name).read_text() for name in ("before.csv", "after.csv"))
     assert before == after
     _, received, labelled, pending, dead, withdrawn, stale = before.splitlines()[1].split(",")

@@ -1,3 +1,5 @@
+"""Paired bootstrap: figures, their intervals, and the difference of two models on the same items."""
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr

@@ -236,7 +236,7 @@ def test_html() -> None:
 def test_html_takes_linear_time(bomb: str) -> None:
     started = time.perf_counter()
     from_html(bomb * 100_000)
-    assert time.perf_counter() - started < 3
+    assert time.perf_counter() - started < 15  # seconds, on a busy machine too; quadratic time would be hours
 
 
 def test_content_types() -> None:

@@ -34,6 +34,11 @@ def test_two_are_read_at_once_with_one_core_each() -> None:
     assert [cores for _, cores in side_by_side(read, BATCHES[:4], CPU)] == [1, 1, 1, 1]
 
 
+def test_few_batches_have_the_cores_divided_among_them() -> None:
+    torch.set_num_threads(5)
+    assert [cores for _, cores in side_by_side(lambda _: torch.get_num_threads(), BATCHES[:2], CPU)] == [2, 2]
+
+
 def test_afterwards_this_thread_and_new_ones_have_all_cores() -> None:
     list(side_by_side(sum, BATCHES, CPU))
     found = [torch.get_num_threads()]
