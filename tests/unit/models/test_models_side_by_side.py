@@ -62,10 +62,10 @@ def test_an_error_is_raised_and_the_rest_is_left() -> None:
     def read(batch: list[int]) -> None:
         begun.append(batch)
         if batch == [0]:
-            raise MemoryError
+            raise ZeroDivisionError
         threading.Event().wait(0.01)
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(ZeroDivisionError):
         list(side_by_side(read, [[number] for number in range(100)], CPU))
     assert len(begun) < 100
     assert torch.get_num_threads() == 2
