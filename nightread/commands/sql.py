@@ -34,6 +34,7 @@ ROLES = {Reading.ANALYST: Role.ANALYST, Reading.READER: Role.READER}
 
 # Classes of SQLSTATE whose messages quote values, which may be report text: data exceptions, and RAISE.
 QUOTES_VALUES = ("22", "P0")
+NOT_PERMITTED = "42501"
 
 VIEWS = """
 SELECT c.relname AS view, obj_description(c.oid) AS about, a.attname AS "column",
@@ -60,7 +61,9 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV alone to stdout.")] = False,
     home: Home = None,
 ) -> None:
-    """Ask in SQL, read-only, for example:
+    """Ask the data team's questions in SQL, read-only.
+
+    For example:
 
     nightread sql "SELECT * FROM daily_prevalence ORDER BY day DESC LIMIT 20"
 
@@ -147,7 +150,8 @@ def _ask(url: str, role: Role, query: str) -> tuple[list[str], list[tuple[object
         said = error.diag.message_primary or "the connection was lost"
         if (error.pgcode or "").startswith(QUOTES_VALUES):
             said = "a value in the data does not fit what the query does with it"
-        raise QueryFailed(f"{said} (SQLSTATE {error.pgcode or 'unknown'})") from None
+        way_out = "; `nightread sql --views` lists what a role may read" if error.pgcode == NOT_PERMITTED else ""
+        raise QueryFailed(f"{said} (SQLSTATE {error.pgcode or 'unknown'}){way_out}") from None
     finally:
         pooled.close()
         bound.dispose()

@@ -68,6 +68,7 @@ def test_the_analyst_reads_no_text(house: HouseUnderTest, typed: Typed) -> None:
         said = typed("sql", f"SELECT * FROM {relation}")
         assert said.code == 1
         assert "permission denied" in said.err
+        assert "nightread sql --views" in " ".join(said.err.split())
         assert "Secret" not in said.out + said.err
 
 
