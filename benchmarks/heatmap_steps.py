@@ -35,7 +35,6 @@ from nightread.made_up import FINDINGS, Style, reports
 CPU = torch.device("cpu")
 ALL = 60  # even steps, which stand for the integral
 EVEN, OURS = (3, 4, 6), (3, 4, 5)
-FITTED, READ = 250, 150
 EARLY = 0.6  # of the path
 
 Floats = NDArray[np.float64]
@@ -70,17 +69,17 @@ class Off(NamedTuple):
 def main(given: argparse.Namespace) -> None:
     read = labelled_reports(given.data)
     corpora = [
-        Corpus("reports (English)", read.texts[FITTED : FITTED + READ], read.data),
+        Corpus("reports (English)", read.texts[given.fitted : given.fitted + given.read], read.data),
         Corpus(
             "made-up reports (Korean)",
-            [one.text for one in reports(READ, seed=9, styles={Style.KOREAN: 1})],
+            [one.text for one in reports(given.read, seed=9, styles={Style.KOREAN: 1})],
             Data.MADE_UP,
         ),
     ]
     with tempfile.TemporaryDirectory(prefix="nightread-heatmap-steps-") as scratch:
         foundation = Path(foundation_or_default(None, Path(scratch)))
-        progress(f"fitting on {FITTED} reports")
-        fitted, truth = read.texts[:FITTED], read.truth[:FITTED]
+        progress(f"fitting on {given.fitted} reports")
+        fitted, truth = read.texts[: given.fitted], read.truth[: given.fitted]
         fit_head(foundation, Path(scratch) / "classifier", texts=fitted, truth=truth, labels=list(FINDINGS))
         files = classifier_files.load(Path(scratch) / "classifier")
     thresholds = as_many_as_there_are(Classifier(files, CPU).probabilities(fitted), truth)
@@ -155,12 +154,14 @@ def show(found: list[tuple[Corpus, list[Off]]]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    made = parser(__doc__, quick="6 pairs a corpus", data="reports are made up")
+    made = parser(__doc__, quick="6 pairs a corpus, a head fitted on 60", data="reports are made up")
     made.add_argument("--explained", type=int, default=60, help="pairs of sentence and finding a corpus")
+    made.add_argument("--fitted", type=int, default=250, help="reports that the head is fitted on")
+    made.add_argument("--read", type=int, default=150, help="reports of each corpus that the pairs are drawn from")
     made.add_argument("--seed", type=int, default=0, help="draws the pairs")
     given = made.parse_args()
     if given.quick:
-        given.explained = 6
+        vars(given).update(explained=6, fitted=60, read=20)
     return given
 
 
