@@ -71,10 +71,10 @@ class Explainer:
                 unknown.append(pair)
             else:
                 explanations[pair] = found
-        masked = {key: to_key(self._masked(to_ids(key))) for key, _ in unknown}
+        masked = {key: to_key([i if i in self._stays else self._mask for i in to_ids(key)]) for key, _ in unknown}
         logits = self._scorer.logits([*masked, *masked.values()])
         groups = batches([len(to_ids(key)) for key, _ in unknown], self._tokens)
-        read = side_by_side(lambda batch: self._read([unknown[index] for index in batch]), groups, self._device)
+        read = side_by_side(lambda batch: self._read([unknown[index] for index in batch], masked), groups, self._device)
         for batch, rows in read:
             for (key, label), row in zip([unknown[index] for index in batch], rows, strict=True):
                 weights = row[: len(to_ids(key))].copy()
@@ -83,14 +83,10 @@ class Explainer:
                 explanations[key, label] = self._known[self._sha256, key, label] = explanation
         return explanations
 
-    def _masked(self, ids: Sequence[int]) -> list[int]:
-        return [i if i in self._stays else self._mask for i in ids]
-
-    def _read(self, pairs: Sequence[tuple[bytes, int]]) -> NDArray[np.float32]:
+    def _read(self, pairs: Sequence[tuple[bytes, int]], masked: Mapping[bytes, bytes]) -> NDArray[np.float32]:
         with devices.guarded(f"explaining {len(pairs)} sentences"):
-            sequences = [to_ids(key) for key, _ in pairs]
-            ids, attention = pad(sequences, self._pad, self._device)
-            baseline, _ = pad([self._masked(one) for one in sequences], self._pad, self._device)
+            ids, attention = pad([to_ids(key) for key, _ in pairs], self._pad, self._device)
+            baseline, _ = pad([to_ids(masked[key]) for key, _ in pairs], self._pad, self._device)
             labels = torch.tensor([label for _, label in pairs], device=self._device)
             rows: NDArray[np.float32] = (
                 integrated_gradients(self._model, ids, attention, baseline, labels).cpu().numpy()

@@ -34,14 +34,7 @@ class Cluster:
         return url.render_as_string(hide_password=False)
 
     def execute(self, *statements: str, database: str = "postgres") -> None:
-        connection = psycopg2.connect(self.url(database))
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        finally:
-            connection.close()
+        administer(*statements, dsn=self.url(database))
 
     def database(self, name: str, *, owner: str = "postgres") -> str:
         self.execute(f'CREATE DATABASE {name} OWNER "{owner}"')
@@ -51,6 +44,18 @@ class Cluster:
     def drop(self) -> None:
         self.execute(*(f"DROP DATABASE {name} WITH (FORCE)" for name in self.made))
         self.made = []
+
+
+def administer(*statements: str, **where: str) -> None:
+    """Statements that no transaction may hold; `where` as psycopg2 connects."""
+    connection = psycopg2.connect(**where)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+    finally:
+        connection.close()
 
 
 @contextmanager

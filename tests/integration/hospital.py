@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg2
+from clusters import administer
 
 from nightread.servers import running
 from nightread.servers.binaries import installed
@@ -36,16 +36,8 @@ class Hospital:
 
     def execute(self, *statements: str) -> None:
         host, _, port = self.postgres.partition(":")
-        connection = psycopg2.connect(
-            host=host, port=port, user="postgres", password=self.superuser_password, dbname="postgres"
-        )
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        finally:
-            connection.close()
+        where = {"host": host, "port": port, "user": "postgres", "password": self.superuser_password}
+        administer(*statements, dbname="postgres", **where)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from feed_files import append, ids, write
+from feed_files import append, ids, one_at_a_time, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables_on_disk import Json, feed, opened, read, reasons, texts
@@ -282,15 +282,7 @@ def test_stopping_anywhere_and_going_on_gives_every_item_once(tmp_path: Path) ->
     write(tmp_path, "a.csv", 'id,text\nr1,"a\nb"\nr2,broken,\nno one\n\nr3,"x"y"\nr4,d\n')
     write(tmp_path, "b.csv.gz", gzip.compress(b"text,id\nz,r5\n"))
     whole, _ = read(feed(tmp_path))
-    items: list[Item] = []
-    cursor: Json = {}
-    while True:
-        reader = opened(feed(tmp_path), cursor)
-        first = next(iter(reader), None)
-        cursor = json.loads(json.dumps(reader.cursor()))
-        if first is None:
-            break
-        items.append(first)
+    items = one_at_a_time(lambda cursor: opened(feed(tmp_path), cursor))
     assert items == whole
     assert len(items) == 6
 

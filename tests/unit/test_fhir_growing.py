@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from feed_files import append, ids, write
+from feed_files import append, ids, one_at_a_time, write
 from fhir_on_disk import ANYTHING, LIMIT, Json, deletions, line, read, reasons
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,15 +62,7 @@ def test_stopping_anywhere_and_going_on_gives_every_item_once(tmp_path: Path) ->
     write(tmp_path, "a.ndjson", b"".join(line(source_id=f"a{n}") for n in range(5)) + b"\n\nbroken\n")
     write(tmp_path, "b.ndjson.gz", gzip.compress(b"".join(line(source_id=f"b{n}") for n in range(5))))
     whole, _ = read(tmp_path)
-    cursor: Json = {}
-    items: list[Item] = []
-    while True:
-        reader = FhirNdjson(tmp_path, cursor, wants=ANYTHING, max_text_bytes=LIMIT)
-        first = next(iter(reader), None)
-        cursor = json.loads(json.dumps(reader.cursor()))
-        if first is None:
-            break
-        items.append(first)
+    items = one_at_a_time(lambda cursor: FhirNdjson(tmp_path, cursor, wants=ANYTHING, max_text_bytes=LIMIT))
     assert items == whole
     assert len(items) == 11
 
